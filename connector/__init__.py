@@ -1,0 +1,1 @@
+"""Delivers XDM events from Kafka topics to Adobe's Edge Network and loses none."""

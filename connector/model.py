@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from connector.core.offsets import PartitionOffsets
+
+
+Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]]
 
 
 class Record(Protocol):
     """One record as Kafka's client hands it over (`confluent_kafka.Message` is one)."""
 
-    def topic(self) -> str | None: ...  # noqa: D102 - named and documented by Kafka's client
-    def partition(self) -> int | None: ...  # noqa: D102 - as above
-    def offset(self) -> int | None: ...  # noqa: D102 - as above
-    def key(self) -> bytes | str | None: ...  # noqa: D102 - as above
-    def value(self) -> bytes | str | None: ...  # noqa: D102 - as above
-    def headers(self) -> Sequence[tuple[str, bytes | str | None]] | None: ...  # noqa: D102 - as above
-    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102 - (type, milliseconds since the epoch)
+    def topic(self) -> str | None: ...  # noqa: D102 - named and documented by Kafka's client, as are the others
+    def partition(self) -> int | None: ...  # noqa: D102
+    def offset(self) -> int | None: ...  # noqa: D102
+    def key(self) -> bytes | None: ...  # noqa: D102
+    def value(self) -> bytes | None: ...  # noqa: D102
+    def headers(self) -> Headers | None: ...  # noqa: D102
+    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102 - (kind, milliseconds since the epoch)
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -58,3 +59,11 @@ class Rejection(Struct, frozen=True):
     attempts: int = 0
     first_attempt_ms: int | None = None  # milliseconds since the epoch
     last_attempt_ms: int | None = None
+
+
+def offset_of(record: Record) -> int:
+    """The offset of a record that was read (only one that is still to be sent has none)."""
+    offset = record.offset()
+    if offset is None:
+        raise ValueError("a record without an offset was not read from Kafka")
+    return offset

@@ -1,0 +1,73 @@
+# One way to do each thing. Works with GNU make from 3.81 on; needs Python 3.11 or newer and nothing else
+# (tests on Apache Kafka itself also want a JDK 17 or newer and Maven; up and down want Docker).
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The newest suitable Python on the PATH; name another with: make install PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# More arguments for demo, test and bench: make test ARGS="-k offsets"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install demo test check lint format bench docs lock up down clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## set up .venv with the pinned packages and the connector
+
+$(STAMP): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer on the PATH: install one, or name it: make install PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: install ## run the whole way on this machine: Kafka, Edge and connector, faults included
+	$(BIN)/python -m connector.local.demo $(ARGS)
+
+test: install ## run all tests (on Apache Kafka itself where a JDK and Maven are there)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint test ## all that CI runs: lint, types, tests (they also keep the generated docs current)
+
+lint: install ## ruff's rules and format, mypy's types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: install ## let ruff format and mend what it can
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+bench: install ## events/s and CPU per event on Apache Kafka; see ARGS=--help
+	$(BIN)/python -m tests.bench $(ARGS)
+
+docs: install ## write the generated references and the JSON Schema anew
+	$(BIN)/python -m connector.config.reference
+
+lock: install ## resolve the pinned packages anew (newer versions: make lock ARGS=--upgrade)
+	$(BIN)/python -m venv .cache/uv
+	.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.cache/uv/bin/uv pip compile pyproject.toml --group dev --group build --output-file requirements.lock $(RESOLVE) $(ARGS)
+	.cache/uv/bin/uv pip compile pyproject.toml --constraints requirements.lock --output-file requirements-runtime.lock $(RESOLVE)
+
+RESOLVE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+up: ## start Kafka, a local Edge and the connector with Docker
+	docker compose up --build --detach --wait
+
+down: ## stop what up started and delete its data
+	docker compose down --volumes
+
+clean: ## delete everything that make and the tools have made
+	rm -rf $(VENV) .cache .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

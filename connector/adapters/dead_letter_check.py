@@ -1,0 +1,80 @@
+"""Before the start: is the dead-letter topic there, and may it be written?
+
+Promise: a topic that is missing or closed is found before the first record is read, with what to mend; a broker that
+does not answer is not taken for a missing topic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.cimpl import NewTopic
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    from connector.config import CreateTopic
+
+_TIMEOUT_S: Final = 10.0
+_RIGHTS_TIMEOUT_S: Final = 2.0  # a courtesy: without an answer the first dead letter finds out
+
+
+class TopicUnusable(Exception):  # noqa: N818 - it says what is wrong
+    """The dead-letter topic cannot be used, and waiting does not mend it; the text says what does."""
+
+
+def check_topic(
+    properties: Mapping[str, Any], topic: str, create: CreateTopic | None, *, logger: logging.Logger
+) -> None:
+    """Check that a topic exists and may be written; create it where that was asked for. Blocks.
+
+    Raises:
+        TopicUnusable: it is missing, or this principal may not write to it.
+        KafkaException: the brokers did not answer; try again.
+    """
+    admin = AdminClient(dict(properties), logger=logger)
+    # All topics are asked for: a question about one that is missing would create it on many clusters.
+    found = admin.list_topics(timeout=_TIMEOUT_S).topics.get(topic)
+    error = found.error if found is not None else None
+    if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise TopicUnusable(f"this principal may not see the topic {topic}: allow it to describe and write it")
+    if found is None or (error is not None and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART):
+        _create(admin, topic, create)
+        return
+    if error is not None:
+        raise KafkaException(error)
+    if not _may_write(admin, topic):
+        raise TopicUnusable(f"this principal may not write to the topic {topic}: allow it")
+
+
+def _create(admin: AdminClient, topic: str, create: CreateTopic | None) -> None:
+    if create is None:
+        raise TopicUnusable(
+            f"the topic {topic} does not exist: create it, or let the connector do it with dead_letter.create"
+        )
+    new = NewTopic(topic, num_partitions=create.partitions, replication_factor=create.replication_factor)
+    try:
+        admin.create_topics([new], operation_timeout=_TIMEOUT_S)[topic].result()
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return  # another copy of the connector was quicker
+        if error.retriable() or error.code() == KafkaError._TIMED_OUT:  # noqa: SLF001 - librdkafka's own name
+            raise
+        raise TopicUnusable(f"the topic {topic} cannot be created: {error.str()}") from failure
+
+
+def _may_write(admin: AdminClient, topic: str) -> bool:
+    """Whether the broker says that this principal may write; a broker that does not say is taken at its silence."""
+    request = admin.describe_topics(
+        TopicCollection([topic]), include_authorized_operations=True, request_timeout=_RIGHTS_TIMEOUT_S
+    )
+    try:
+        operations = request[topic].result().authorized_operations
+    except KafkaException:
+        return True
+    return not operations or AclOperation.WRITE in operations

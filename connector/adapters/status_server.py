@@ -1,0 +1,99 @@
+"""Health, readiness and metrics over HTTP.
+
+`/healthz` says that the event loop turns; `/readyz` that this member has partitions and no route is held; `/metrics`
+is Prometheus' text; `/status` is the same as JSON for people. No secret and no event content is ever in reach here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from connector.metrics import ConnectorMetrics
+
+if TYPE_CHECKING:
+    from connector.assembly import Assembly
+    from connector.config import Listen
+
+
+class StatusServer:
+    """Serves the state of one connector."""
+
+    def __init__(self, assembly: Assembly, listen: Listen) -> None:
+        self._assembly = assembly
+        self._listen = listen
+        self._registry = CollectorRegistry()
+        self._registry.register(ConnectorMetrics(assembly))
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address is taken, or is none of this machine's.
+        """
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/healthz", self._health),
+                web.get("/readyz", self._ready),
+                web.get("/metrics", self._metrics),
+                web.get("/status", self._status),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+        host, port = self._runner.addresses[0][:2]
+        self._assembly.telemetry.status_listening(f"{host}:{port}")
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        held = [route.settings.name for route in self._assembly.routes if route.gate.hold]
+        if held:
+            return web.Response(status=503, text=f"held: {', '.join(held)}\n")
+        if not self._assembly.pipeline.owners:
+            return web.Response(status=503, text="no partitions are assigned yet\n")
+        return web.Response(text="ready\n")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _status(self, _: web.Request) -> web.Response:
+        routes = [self._route(index) for index in range(len(self._assembly.routes))]
+        partitions = [
+            {
+                "topic": owner.topic,
+                "partition": owner.partition,
+                "watermark": owner.watermark,
+                "committed": owner.committed,
+                "open": owner.open_count,
+            }
+            for owner in self._assembly.pipeline.owners
+        ]
+        body = orjson.dumps({"routes": routes, "partitions": partitions}, option=orjson.OPT_INDENT_2)
+        return web.Response(body=body, content_type="application/json")
+
+    def _route(self, index: int) -> dict[str, Any]:
+        route = self._assembly.routes[index]
+        hold = route.gate.hold
+        return {
+            "name": route.settings.name,
+            "held": hold.cause if hold else None,
+            "paused": route.is_paused,
+            "open_bytes": route.open_bytes,
+            "accepted": route.counts.accepted,
+            "dead_lettered": route.counts.dead_lettered,
+            "in_flight": route.counts.in_flight,
+        }

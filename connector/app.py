@@ -1,0 +1,170 @@
+"""The life of the process: check, connect, run until a signal, stop.
+
+Promise: a stop by signal ends within the grace period; a second signal ends at once, safely, because nothing is
+committed that is not settled. What waiting mends is waited for; what it does not ends the process with a code that
+says which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from enum import IntEnum
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from connector.adapters.dead_letter_check import TopicUnusable, check_topic
+from connector.adapters.ims import ClientCredentials
+from connector.adapters.kafka_properties import admin_properties
+from connector.adapters.status_server import StatusServer
+from connector.assembly import Assembly, assemble
+from connector.delivery import Defect
+from connector.logs import KAFKA_LOGGER
+from connector.ports import SourceFatal, TokenFailed
+from connector.summary import Summary
+
+if TYPE_CHECKING:
+    from connector.config import Config
+
+_WAIT_MAX_S: Final = 10.0
+
+
+class ExitCode(IntEnum):
+    """How the process ends."""
+
+    STOPPED = 0
+    """A graceful stop: asked for by a signal, everything that was accepted is committed."""
+    UNEXPECTED = 1
+    """A fault inside the connector that it has no name for."""
+    CONFIGURATION = 2
+    """The configuration, or what it points to, is wrong; the message says what to mend."""
+    KAFKA = 3
+    """Kafka's client cannot go on: fenced, or no longer authorised."""
+    DEFECT = 4
+    """The Edge says that this connector broke a rule of the API: report it."""
+    UNFINISHED = 5
+    """The stop ended before everything was settled and committed. Nothing is lost; some events come twice."""
+    FORCED = 6
+    """A second signal ended it at once. Nothing is lost; what was in flight comes twice."""
+
+
+class StartRefused(Exception):  # noqa: N818 - it says what happened
+    """The connector cannot start with this configuration; the text says what to mend."""
+
+
+async def run(config: Config) -> ExitCode:
+    """Run one connector until it is told to stop."""
+    assembly = assemble(config)
+    telemetry = assembly.telemetry
+    stop = asyncio.Event()
+    _listen_to_signals(assembly, stop)
+    telemetry.connector_started(
+        version("xdm-connector"),
+        config.kafka_properties()["group.id"],
+        [topic for route in config.routes for topic in route.topics],
+    )
+    background: list[asyncio.Task[None]] = []
+    status = StatusServer(assembly, config.status.listen) if config.status else None
+    try:
+        if status is not None:
+            await status.start()
+        if not await _unless_stopped(stop, _check_surroundings(config, assembly)):
+            return ExitCode.STOPPED
+        summary = Summary(assembly, interval_s=config.logging.summary_interval_ms / 1000)
+        background.append(asyncio.create_task(summary.run()))
+        return await _run_pipeline(assembly)
+    except StartRefused as refusal:
+        telemetry.start_refused(str(refusal))
+        return ExitCode.CONFIGURATION
+    finally:
+        for task in background:
+            task.cancel()
+        if status is not None:
+            await status.close()
+        await assembly.dead_letters.close()
+        await assembly.edge.close()
+        if isinstance(assembly.credentials, ClientCredentials):
+            await assembly.credentials.close()
+
+
+async def _run_pipeline(assembly: Assembly) -> ExitCode:
+    telemetry = assembly.telemetry
+    try:
+        report = await assembly.pipeline.run()
+    except SourceFatal as fault:
+        telemetry.connector_failed("kafka", str(fault), "Look for another member with the same group.instance.id, "
+                                   "and for rights that were taken away.")  # fmt: skip
+        return ExitCode.KAFKA
+    except Defect as defect:
+        telemetry.connector_failed("defect", str(defect), "Report it with this line.")
+        return ExitCode.DEFECT
+    telemetry.connector_stopped(
+        open_records=report.open_records, uncommitted=report.uncommitted_partitions, seconds=report.seconds
+    )
+    return ExitCode.UNFINISHED if report.uncommitted_partitions else ExitCode.STOPPED
+
+
+async def _check_surroundings(config: Config, assembly: Assembly) -> None:
+    """Make sure of the dead-letter topic and the first token; what is away is waited for.
+
+    Raises:
+        StartRefused: what is there is wrong, and waiting does not mend it.
+    """
+    telemetry = assembly.telemetry
+    tries = AsyncRetrying(
+        retry=retry_if_exception_type((KafkaException, TokenFailed)),
+        wait=wait_random_exponential(max=_WAIT_MAX_S),
+    )
+    async for attempt in tries:
+        with attempt:
+            try:
+                await asyncio.to_thread(
+                    check_topic,
+                    admin_properties(config.kafka_properties()),
+                    config.dead_letter.topic,
+                    config.dead_letter.create,
+                    logger=logging.getLogger(KAFKA_LOGGER),
+                )
+                await assembly.credentials.headers()
+            except TopicUnusable as unusable:
+                raise StartRefused(f"dead_letter.topic: {unusable}") from None
+            except TokenFailed as failure:
+                if failure.is_refusal:
+                    raise StartRefused(f"edge.auth: {failure}") from None
+                raise
+            except KafkaException as failure:
+                telemetry.source_fault(failure.args[0])
+                raise
+
+
+async def _unless_stopped(stop: asyncio.Event, work: object) -> bool:
+    """Do work unless a stop is asked for first; whether it was done."""
+    doing = asyncio.ensure_future(work)  # type: ignore[call-overload] # a coroutine
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if doing.done():
+        doing.result()
+        return True
+    doing.cancel()
+    return False
+
+
+def _listen_to_signals(assembly: Assembly, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(ExitCode.FORCED)  # at once: threads of Kafka's client may hang, and nothing is left to save
+        stop.set()
+        assembly.telemetry.stop_asked(number.name)
+        assembly.pipeline.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)

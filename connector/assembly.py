@@ -1,0 +1,221 @@
+"""Builds the parts from the configuration and joins them.
+
+Promise: after `load_config` nothing here decides what a setting means; each one is handed to the part that it is for,
+in that part's units. This is the only place where adapters and pipeline meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from connector.adapters.dead_letter_topic import DeadLetterTopic
+from connector.adapters.edge_client import EdgeClient, HttpSettings
+from connector.adapters.ims import ClientCredentials, NoCredentials, StaticToken, TokenRequest
+from connector.adapters.kafka_properties import consumer_properties, producer_properties
+from connector.adapters.kafka_source import KafkaSource
+from connector.config import Auth, Config, Endpoint, MissingId, StartAt, Tombstone
+from connector.config import Route as RouteConfig
+from connector.core.batcher import Batcher, BatchLimits
+from connector.core.decode import Decoder, DecodeRules, Shape
+from connector.core.envelope import COLLECT, INTERACT, Envelope
+from connector.core.pacing import Concurrency
+from connector.core.retry import Backoff, WaitForEdge
+from connector.delivery import Delivery, Surroundings
+from connector.gate import Cut, EndpointPause, Gate
+from connector.logs import KAFKA_LOGGER
+from connector.pipeline import Pipeline, PipelineSettings
+from connector.request import RouteTarget
+from connector.route import Route, RouteSettings
+from connector.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connector.ports import Credentials
+
+_INTERACT_MAX_BYTES: Final = 64_000  # the published 64 KB, by the same careful reading as batch.max_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """The parts of one running connector, joined."""
+
+    pipeline: Pipeline
+    source: KafkaSource
+    telemetry: Telemetry
+    routes: tuple[Route, ...]
+    edge: EdgeClient
+    credentials: Credentials
+    dead_letters: DeadLetterTopic
+
+
+def assemble(config: Config) -> Assembly:
+    """Build and join the parts; nothing is connected yet. Needs a running event loop."""
+    telemetry = Telemetry([route.name for route in config.routes])
+    logger = logging.getLogger(KAFKA_LOGGER)
+    kafka = config.kafka_properties()
+    dead_letters = DeadLetterTopic(
+        producer_properties(kafka, config.dead_letter.kafka_properties()), config.dead_letter.topic, logger=logger
+    )
+    edge = EdgeClient(_http_settings(config))
+    surroundings = Surroundings(
+        edge=edge,
+        credentials=_credentials(config.edge.auth, telemetry),
+        dead_letters=dead_letters,
+        telemetry=telemetry,
+        progress=asyncio.Event(),
+        monotonic_s=time.monotonic,
+        unix_s=time.time,
+    )
+    pauses = {endpoint: EndpointPause() for endpoint in Endpoint}
+    routes = tuple(_route(config, route, surroundings, pauses[route.endpoint]) for route in config.routes)
+    source = KafkaSource(
+        consumer_properties(kafka),
+        [topic for route in config.routes for topic in route.topics],
+        starts_at_latest=config.consume.start_at is StartAt.LATEST,
+        logger=logger,
+    )
+    pipeline = Pipeline(
+        _pipeline_settings(config),
+        source=source,
+        routes=routes,
+        telemetry=telemetry,
+        progress=surroundings.progress,
+        monotonic_s=time.monotonic,
+    )
+    return Assembly(
+        pipeline=pipeline,
+        source=source,
+        telemetry=telemetry,
+        routes=routes,
+        edge=edge,
+        credentials=surroundings.credentials,
+        dead_letters=dead_letters,
+    )
+
+
+def _pipeline_settings(config: Config) -> PipelineSettings:
+    return PipelineSettings(
+        max_poll_records=config.consume.max_poll_records,
+        commit_interval_s=config.consume.commit_interval_ms / 1000,
+        revoke_timeout_s=config.consume.revoke_timeout_ms / 1000,
+        grace_s=config.shutdown.grace_ms / 1000,
+    )
+
+
+def _http_settings(config: Config) -> HttpSettings:
+    edge = config.edge
+    return HttpSettings(
+        max_in_flight=edge.max_in_flight,
+        connect_timeout_s=edge.connect_timeout_ms / 1000,
+        timeout_s=edge.timeout_ms / 1000,
+        keep_alive_s=edge.keep_alive_ms / 1000,
+        max_connection_age_s=edge.max_connection_age_ms / 1000,
+    )
+
+
+def _credentials(auth: Auth | None, telemetry: Telemetry) -> Credentials:
+    if auth is None:
+        return NoCredentials()
+    fixed = {"x-gw-ims-org-id": auth.org_id, "x-api-key": auth.client_id}  # given
+    if auth.access_token is not None:
+        return StaticToken(auth.access_token, fixed)
+    if auth.client_secret is None or auth.scopes is None or auth.token_url is None:
+        raise AssertionError("load_config lets no other combination pass")
+    request = TokenRequest(url=auth.token_url, client_id=auth.client_id, secret=auth.client_secret, scopes=auth.scopes)
+    return ClientCredentials(request, fixed, telemetry=telemetry, jitter=random.random)
+
+
+def _route(config: Config, route: RouteConfig, surroundings: Surroundings, pause: EndpointPause) -> Route:
+    envelope = COLLECT if route.endpoint is Endpoint.COLLECT else INTERACT
+    cut = Cut()
+    gate = Gate(
+        concurrency=Concurrency(_places(config)),
+        pause=pause,
+        cut=cut,
+        probe_interval_s=config.edge.probe_interval_ms / 1000,
+        clock=surroundings.monotonic_s,
+    )
+    retry = config.edge.retry
+    backoff = Backoff(
+        initial_s=retry.initial_ms / 1000,
+        max_s=retry.max_ms / 1000,
+        retry_after_max_s=retry.retry_after_max_ms / 1000,
+    )
+    delivery = Delivery(_target(config, route, envelope), surroundings, gate, cut, WaitForEdge(backoff, random.random))
+    limits = _batch_limits(route, envelope)
+    return Route(
+        _route_settings(config, route),
+        decoder=Decoder(_decode_rules(config, route, limits)),
+        batcher=Batcher(limits),
+        delivery=delivery,
+        gate=gate,
+        cut=cut,
+        counts=surroundings.telemetry.routes[route.name],
+    )
+
+
+def _places(config: Config) -> int:
+    """How many requests one route may have under way.
+
+    Each other route keeps a share that this one cannot take, so a route whose endpoint hangs leaves room.
+    """
+    most, count = config.edge.max_in_flight, len(config.routes)
+    return max(1, most - (count - 1) * (most // (2 * count)))
+
+
+def _route_settings(config: Config, route: RouteConfig) -> RouteSettings:
+    return RouteSettings(
+        name=route.name,
+        topics=route.topics,
+        max_open_bytes=config.consume.max_open_bytes // len(config.routes),
+        skips_tombstones=route.event.tombstone is Tombstone.SKIP,
+    )
+
+
+def _batch_limits(route: RouteConfig, envelope: Envelope) -> BatchLimits:
+    is_collect = route.endpoint is Endpoint.COLLECT
+    return BatchLimits(
+        max_bytes=route.batch.max_bytes if is_collect else _INTERACT_MAX_BYTES,
+        max_events=route.batch.max_events if is_collect else 1,
+        linger_s=route.batch.linger_ms / 1000 if is_collect else 0.0,
+        overhead_bytes=envelope.overhead_bytes,
+    )
+
+
+def _decode_rules(config: Config, route: RouteConfig, limits: BatchLimits) -> DecodeRules:
+    return DecodeRules(
+        shape=Shape(route.event.shape),
+        needs_primary_identity=config.edge.auth is not None,
+        derive_missing_id=route.event.missing_id is MissingId.DERIVE,
+        max_fragment_bytes=limits.max_bytes - limits.overhead_bytes,
+    )
+
+
+def _target(config: Config, route: RouteConfig, envelope: Envelope) -> RouteTarget:
+    return RouteTarget(
+        route=route.name,
+        datastream_id=route.datastream_id,
+        url=request_url(config, route),
+        kind="collect" if route.endpoint is Endpoint.COLLECT else "interact",
+        is_silent=route.silent,
+        envelope=envelope,
+        foreign_answer_tries=config.edge.foreign_answer_tries,
+        unexpected_error_tries=config.edge.unexpected_error_tries,
+    )
+
+
+def request_url(config: Config, route: RouteConfig) -> str:
+    """Where a route's requests go, up to the request id, which is appended to it."""
+    hint = f"{route.location_hint}/" if route.location_hint else ""
+    query = {config.edge.datastream_parameter.value: route.datastream_id}
+    if route.silent:
+        query["silent"] = "true"
+    return f"{config.edge.base_url}/ee/{hint}v2/{route.endpoint.value}?{urlencode(query)}&requestId="

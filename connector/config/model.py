@@ -1,0 +1,159 @@
+"""The whole configuration as a value.
+
+Promise: immutable, and free of printable secrets. Whether its settings fit together is checked by `load_config`
+and not by the model itself.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from connector.config.edge import Edge  # noqa: TC001 - pydantic reads annotations at run time
+from connector.config.fields import (
+    Int,
+    ListenSetting,
+    NotEmpty,
+    Section,
+    TopicName,
+)
+from connector.config.kafka import Properties, reveal
+from connector.config.route import Route  # noqa: TC001 - as above
+
+
+class StartAt(StrEnum):
+    """Where to start in a partition for which the group has no committed offset."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+class LogLevel(StrEnum):
+    """The least important log lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    """Console on a terminal, JSON elsewhere."""
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class Consume(Section):
+    """How records are read and offsets committed."""
+
+    start_at: Annotated[StartAt, Field(strict=False)] = StartAt.EARLIEST
+    """Where to start in a partition without a committed offset. `earliest` skips nothing that waits; `latest` skips
+    everything that was written before."""
+
+    max_poll_records: Int = Field(1000, ge=1, le=100_000)
+    """The most records taken from Kafka's client at a time."""
+
+    max_open_bytes: Int = Field(67_108_864, ge=1_048_576, le=17_179_869_184)
+    """The most bytes of records that are read and not settled. Beyond it reading waits, so it bounds memory through
+    any outage."""
+
+    commit_interval_ms: Int = Field(500, ge=10, le=60_000)
+    """How often settled offsets are committed. A crash repeats what was settled since the last commit; a commit costs
+    next to nothing."""
+
+    revoke_timeout_ms: Int = Field(20_000, ge=10, le=600_000)
+    """How long a rebalance waits for open events to settle before a partition is handed over. Has to be below
+    `session.timeout.ms` (45000 unless set; classic group protocol) and `max.poll.interval.ms`."""
+
+
+class CreateTopic(Section):
+    """How to create the dead-letter topic."""
+
+    partitions: Int = Field(ge=1, le=10_000, examples=[3])
+    """How many partitions."""
+
+    replication_factor: Int = Field(ge=1, le=32_767, examples=[3])
+    """How many copies of each partition; at most the number of brokers."""
+
+
+class DeadLetter(Section):
+    """Where events go that can never be accepted. While that topic cannot be written, nothing is dropped."""
+
+    topic: TopicName = Field(examples=["xdm.dead-letter"])
+    """The dead-letter topic. No route may read it."""
+
+    create: CreateTopic | None = None
+    """Create the topic at start if it does not exist. Without this it has to exist already."""
+
+    kafka: Properties = Field(default={}, validate_default=True)
+    """Properties of librdkafka for the producer of dead letters, over those of `kafka`."""
+
+    def kafka_properties(self) -> dict[str, Any]:
+        """The producer's own properties in clear text, for librdkafka alone."""
+        return reveal(self.kafka)
+
+
+class Status(Section):
+    """The HTTP server for health, readiness and metrics."""
+
+    listen: ListenSetting = Field(examples=["127.0.0.1:9480"])
+    """host:port, or [IPv6]:port, to listen on. Port 0 lets the operating system choose."""
+
+
+class Logging(Section):
+    """What is logged."""
+
+    level: Annotated[LogLevel, Field(strict=False)] = LogLevel.INFO
+    """The least important lines that are written. `debug` adds one line for each request."""
+
+    format: Annotated[LogFormat, Field(strict=False)] = LogFormat.AUTO
+    """`json` lines, `console` text, or `auto`: console on a terminal, JSON elsewhere."""
+
+    summary_interval_ms: Int = Field(10_000, ge=100, le=3_600_000)
+    """How often a line sums up rates, lag, requests in flight, retries and dead letters."""
+
+
+class Shutdown(Section):
+    """How to stop."""
+
+    grace_ms: Int = Field(25_000, ge=10, le=3_600_000)
+    """How long a stop waits for open events to settle. The default ends before the 30 s after which common
+    orchestrators kill a process; what is open then is repeated after the next start."""
+
+
+class Config(Section):
+    """The configuration of one connector."""
+
+    kafka: Properties = Field(examples=[{"bootstrap.servers": "localhost:9092", "group.id": "xdm-edge"}])
+    """Properties of librdkafka, passed through as they are written. `bootstrap.servers` and `group.id` are required;
+    those that would break a promise of the connector are refused."""
+
+    consume: Consume = Consume()
+    """How records are read and offsets committed."""
+
+    edge: Edge
+    """The Edge Network."""
+
+    routes: Annotated[tuple[Route, ...], Field(strict=False), NotEmpty()]
+    """Which topics go where."""
+
+    dead_letter: DeadLetter
+    """Where events go that can never be accepted."""
+
+    status: Status | None = None
+    """The HTTP server for health, readiness and metrics. Without this there is none."""
+
+    logging: Logging = Logging()
+    """What is logged."""
+
+    shutdown: Shutdown = Shutdown()
+    """How to stop."""
+
+    def kafka_properties(self) -> dict[str, Any]:
+        """The properties of `kafka` in clear text, for librdkafka alone."""
+        return reveal(self.kafka)

@@ -1,0 +1,126 @@
+"""The settings of one route: from topics to a datastream and endpoint, in batches of events."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from connector.config.fields import (
+    Flag,
+    Int,
+    Matching,
+    NotEmpty,
+    Section,
+    TopicPattern,
+)
+
+
+class Endpoint(StrEnum):
+    """The two ways to hand events to the Edge Network."""
+
+    COLLECT = "collect"
+    """Many events in one request, of any visitors."""
+    INTERACT = "interact"
+    """Exactly one event in each request."""
+
+
+class Shape(StrEnum):
+    """What a record's value is."""
+
+    AUTO = "auto"
+    """An event if it has an object `xdm`, else a bare XDM object."""
+    EVENT = "event"
+    """`{"xdm": …, "data": …}`, sent as it is."""
+    XDM = "xdm"
+    """A bare XDM object, which is wrapped."""
+
+
+class MissingId(StrEnum):
+    """What to do with an event without `_id`."""
+
+    DERIVE = "derive"
+    """Give it one made from its record's topic, partition, offset and timestamp."""
+    LEAVE = "leave"
+    """Leave it without one; the server makes one up on each arrival."""
+
+
+class Tombstone(StrEnum):
+    """What to do with a record whose value is null."""
+
+    SKIP = "skip"
+    """Count it and go on."""
+    DEAD_LETTER = "dead_letter"
+    """Send it to the dead-letter topic."""
+
+
+class Batch(Section):
+    """When the batch of a route is closed and sent: at the first of its three limits. For collect only."""
+
+    max_bytes: Int = Field(64_000, ge=1024, le=65_536)
+    """The most bytes of a request's body, counted exactly. The published limit is 64 KB; whether that is 64,000 or
+    65,536 is not, so the default is the smaller."""
+
+    max_events: Int = Field(1000, ge=1, le=100_000)
+    """The most events in a batch."""
+
+    linger_ms: Int = Field(200, ge=0, le=60_000)
+    """The longest that a batch waits for more events, from its first one. A full 64 KB request wastes no allowance,
+    one of 1 KB wastes seven eighths."""
+
+
+class EventRules(Section):
+    """How a record becomes an event."""
+
+    shape: Annotated[Shape, Field(strict=False)] = Shape.AUTO
+    """What a record's value is: `event` is `{"xdm": …, "data": …}`, `xdm` is a bare XDM object that is wrapped, `auto`
+    looks for an object `xdm`."""
+
+    missing_id: Annotated[MissingId, Field(strict=False)] = MissingId.DERIVE
+    """What to do with an event without `_id`. `derive` makes one from its record's topic, partition, offset and
+    timestamp, so an event that is repeated after a crash carries the same id; `leave` sends it as it is, byte for
+    byte, and a repeated event gets another id."""
+
+    tombstone: Annotated[Tombstone, Field(strict=False)] = Tombstone.SKIP
+    """What to do with a record whose value is null: `skip` counts it and goes on, `dead_letter` sends it to the
+    dead-letter topic."""
+
+
+class Route(Section):
+    """One way from topics to a datastream."""
+
+    name: Annotated[str, Matching(r"[a-z0-9_-]{1,64}", "1 to 64 of: lower-case letters, digits, '-', '_'")] = Field(
+        examples=["web"]
+    )
+    """The name in logs and metrics. Unique."""
+
+    topics: Annotated[tuple[TopicPattern, ...], Field(strict=False), NotEmpty()] = Field(
+        examples=[["xdm.web", r"^xdm\.app\..*"]]
+    )
+    """The topics to read: names, or regular expressions that begin with ^. `^web` also matches `web.old`; an expression
+    that ends with $ matches whole names only. No topic may belong to two routes."""
+
+    datastream_id: Annotated[
+        str, Matching(r"[0-9A-Za-z:-]{1,100}", "a datastream id: 1 to 100 letters, digits, '-' and ':'")
+    ] = Field(examples=["11111111-2222-3333-4444-555555555555"])
+    """The datastream that receives the events. It is a UUID, in older set-ups followed by an environment, such as
+    `:stage`."""
+
+    endpoint: Annotated[Endpoint, Field(strict=False)] = Endpoint.COLLECT
+    """`collect` sends batches; `interact` sends one event in each request and waits for its handles."""
+
+    upstreams: Int = Field(1, ge=1, le=100)
+    """How many upstream services the datastream has enabled: the price of its requests in request units."""
+
+    silent: Flag = False
+    """Ask for an answer without a body. That hides the warnings in it. For collect only."""
+
+    location_hint: Annotated[str, Matching(r"[a-z0-9]{1,32}", "a location hint such as or2, va6 or irl1")] | None = None
+    """The region that requests are pinned to, such as `or2`, `va6` or `irl1`. Without one the Edge Network chooses."""
+
+    batch: Batch = Batch()
+    """When a batch is sent."""
+
+    event: EventRules = EventRules()
+    """How a record becomes an event."""

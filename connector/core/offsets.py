@@ -1,0 +1,161 @@
+"""What is open and what is settled in one partition, during one assignment of it.
+
+Promise: `watermark` never passes an offset that is open, whatever the order in which offsets settle.
+It is the only thing that may be committed. What is settled above it is kept as ranges, so a million
+settled records above one that is still open cost one pair of numbers.
+
+Not promised: anything about other assignments. A new assignment of the same partition starts a new
+`PartitionOffsets`; the old one is closed and ignores what still arrives for it, so an answer that
+comes late cannot move an offset that somebody else owns by then.
+
+Owner: the event loop. No other thread touches one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from connector.model import Event
+
+
+class PartitionOffsets:
+    """The open and settled offsets of one partition under one assignment (its generation).
+
+    `start` is the first offset to be read, None where only the first record will tell; `committed` is
+    what the broker has confirmed, None where the group has no commit.
+    """
+
+    __slots__ = (
+        "_abandoned",
+        "_ends",
+        "_starts",
+        "committed",
+        "generation",
+        "is_closed",
+        "is_leaving",
+        "next_offset",
+        "partition",
+        "topic",
+        "watermark",
+    )
+
+    def __init__(
+        self, topic: str, partition: int, *, generation: int, start: int | None, committed: int | None = None
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.generation = generation
+        self.watermark = start
+        """Everything below is settled."""
+        self.next_offset = start
+        """One past the highest offset that was opened."""
+        self.committed = committed
+        self.is_leaving = False
+        """The assignment is about to end: what has to wait for another try is not worth waiting for."""
+        self.is_closed = False
+        self._abandoned = 0
+        # Settled ranges above the watermark, sorted and disjoint: [_starts[i], _ends[i]).
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def open(self, first: int, end: int) -> None:
+        """Open [first, end): from now on the watermark waits for each of these offsets.
+
+        Offsets between the highest opened so far and `first` were never handed over (compacted, or a
+        transaction's marker) and count as settled: they would hold the watermark for ever.
+
+        Raises:
+            ValueError: the range is empty or was opened before; opening it again would hide a record.
+        """
+        expected = self.next_offset
+        if first >= end or (expected is not None and first < expected):
+            raise ValueError(f"cannot open [{first}, {end}) when the next offset is {expected}")
+        if expected is None:
+            self.watermark = first
+        elif first > expected:
+            self._add(expected, first)
+        self.next_offset = end
+
+    def settle(self, first: int, end: int) -> bool:
+        """Settle [first, end); return False, and change nothing, if this assignment is over.
+
+        Raises:
+            ValueError: the range was not opened: a commit would pass an unread record.
+        """
+        if self.is_closed:
+            return False
+        if self.next_offset is None or end > self.next_offset:
+            raise ValueError(f"cannot settle [{first}, {end}): opened only up to {self.next_offset}")
+        self._add(first, end)
+        return True
+
+    def abandon(self, count: int) -> None:
+        """Note that `count` open records will not be settled under this assignment."""
+        self._abandoned += count
+
+    def close(self) -> None:
+        """End this assignment: whatever settles later is ignored."""
+        self.is_leaving = self.is_closed = True
+
+    @property
+    def open_count(self) -> int:
+        """How many records are open, gaps not counted."""
+        if self.next_offset is None or self.watermark is None:
+            return 0
+        settled = sum(self._ends) - sum(self._starts)
+        return self.next_offset - self.watermark - settled
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is open but what was abandoned."""
+        return self.open_count <= self._abandoned
+
+    @property
+    def committable(self) -> int | None:
+        """The offset to commit; None if the broker has it already or the assignment is over."""
+        if self.is_closed or self.watermark == self.committed:
+            return None
+        return self.watermark
+
+    @property
+    def settled_ranges(self) -> tuple[tuple[int, int], ...]:
+        """The settled ranges above the watermark, lowest first."""
+        return tuple(zip(self._starts, self._ends, strict=True))
+
+    def _add(self, first: int, end: int) -> None:
+        """Unite [first, end) with what is settled, and move the watermark over what is now contiguous."""
+        if self.watermark is None or end <= self.watermark:
+            return
+        low = bisect_left(self._ends, first)  # the first range that touches or overlaps ours
+        high = bisect_right(self._starts, end)  # one past the last such range
+        if low < high:
+            first = min(first, self._starts[low])
+            end = max(end, self._ends[high - 1])
+        self._starts[low:high] = [first]
+        self._ends[low:high] = [end]
+        if self._starts[0] <= self.watermark:
+            self.watermark = self._ends[0]
+            del self._starts[0], self._ends[0]
+
+
+def runs(events: Iterable[Event]) -> Iterator[tuple[PartitionOffsets, int, int]]:
+    """Group events into (owner, first, end) runs of adjacent offsets, in the order given.
+
+    A batch of a hundred events is mostly one or two runs: settling costs a step per run, not per event.
+    """
+    owner: PartitionOffsets | None = None
+    first = end = 0
+    for event in events:
+        offset = event.offset
+        if event.owner is owner and offset == end:
+            end += 1
+            continue
+        if owner is not None:
+            yield owner, first, end
+        owner, first, end = event.owner, offset, offset + 1
+    if owner is not None:
+        yield owner, first, end

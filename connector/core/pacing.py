@@ -1,0 +1,41 @@
+"""How many requests may be under way at once.
+
+Promise: the limit stays between 1 and `most`; a round of failures halves it once, not once per request; and it grows
+back by one for each full round of successes.
+
+Not promised: waiting for a place; `gate.py` does that.
+"""
+
+from __future__ import annotations
+
+
+class Concurrency:
+    """Additive increase, multiplicative decrease. Times are monotonic seconds."""
+
+    __slots__ = ("_limit", "_lowered_at", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._limit = float(most)
+        self._lowered_at = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be under way now."""
+        return int(self._limit)
+
+    def succeeded(self) -> None:
+        """Note an answer that shows the endpoint at work."""
+        if self._limit < self._most:
+            self._limit = min(float(self._most), self._limit + 1 / self._limit)
+
+    def failed(self, *, started_at: float, now: float) -> None:
+        """Note a passing fault of a request that began at `started_at`.
+
+        Requests that began before the limit was last lowered say nothing new: sixty that fail together are one
+        event, and would otherwise bring the limit to the ground at the first hiccup.
+        """
+        if started_at < self._lowered_at:
+            return
+        self._limit = max(1.0, self._limit / 2)
+        self._lowered_at = now

@@ -1,0 +1,29 @@
+"""Keeps a fault that repeats from filling the log.
+
+Promise: the first time something happens is told at once; while it goes on it is told once per interval, with how
+often it happened since; what has been quiet for long enough counts as new again. Memory is bounded by the number of
+kinds, which are names from closed sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+
+class RollUp:
+    """Which repetitions to tell."""
+
+    __slots__ = ("_interval_s", "_told")
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._told: dict[Hashable, tuple[float, int]] = {}  # when last told, how many kept back since
+
+    def note(self, kind: Hashable, now: float) -> int | None:
+        """How many occurrences to tell now, this one included; None to keep quiet. `now` in monotonic seconds."""
+        told_at, kept_back = self._told.get(kind, (-self._interval_s, 0))
+        if now - told_at < self._interval_s:
+            self._told[kind] = (told_at, kept_back + 1)
+            return None
+        self._told[kind] = (now, 0)
+        return kept_back + 1

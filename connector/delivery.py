@@ -1,0 +1,348 @@
+"""From a batch to a verdict for each of its events, whatever the endpoint does.
+
+Promise: `deliver` returns when every event of the batch is settled (accepted, or confirmed in the dead-letter topic)
+or abandoned because its assignment ends. A passing fault or a configuration fault dead-letters nothing, however long
+it lasts; an event is dead-lettered only when `core/isolation.py` found it at fault.
+
+Not promised: order between batches.
+
+Owner: the event loop. One `Delivery` serves one route; each batch runs as one task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, assert_never
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_result
+
+from connector.core.codes import Action
+from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
+from connector.core.offsets import runs
+from connector.core.retry import WaitForEdge, retry_after_s
+from connector.core.verdict import Asked, Verdict, judge
+from connector.ports import Credentials, DeadLetterFailed, DeadLetters, Edge, TokenFailed
+from connector.request import Request, Shipment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from connector.gate import Cut, Gate
+    from connector.model import Event, Rejection
+    from connector.request import RouteTarget
+    from connector.telemetry import Telemetry
+
+
+class Defect(Exception):  # noqa: N818 - it says what it is: this connector broke a rule of its own
+    """An answer shows that this connector sends what it must never send."""
+
+
+class _Abandoned(Exception):  # noqa: N818 - not an error: the assignment ends before the dead letter is written
+    """A dead letter is not worth another try."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a delivery works with."""
+
+    edge: Edge
+    credentials: Credentials
+    dead_letters: DeadLetters
+    telemetry: Telemetry
+    progress: asyncio.Event  # set whenever an event was settled or abandoned
+    monotonic_s: Callable[[], float]
+    unix_s: Callable[[], float]
+
+
+_FINAL: Final = frozenset({Action.ACCEPT, Action.ISOLATE, Action.HALVE})
+"""What ends the tries of a request whatever came before, and shows that the route's configuration works."""
+
+_SOLO_FACTOR: Final = 3  # a lone batch that fails unexpectedly is searched after this many times the usual tries
+
+
+class Delivery:
+    """Delivers the batches of one route."""
+
+    def __init__(
+        self, target: RouteTarget, surroundings: Surroundings, gate: Gate, cut: Cut, wait: WaitForEdge
+    ) -> None:
+        self._target = target
+        self._with = surroundings
+        self._gate = gate
+        self._cut = cut
+        self._wait = wait
+        self._accepted_at = float("-inf")  # when this route last had an acceptance
+
+    async def deliver(self, batch: Sequence[Event]) -> None:
+        """Bring every event of a batch to its verdict.
+
+        Raises:
+            Defect: the endpoint answered that this connector broke a rule; nothing is settled by it.
+        """
+        shipment = Shipment(batch)
+        isolation = Isolation()
+        steps = isolation.steps(len(batch))
+        group = next(steps, None)
+        while group is not None:
+            outcome = await self._send_group(shipment, group)
+            try:
+                group = steps.send(outcome)
+            except StopIteration:
+                group = None
+        at_fault = [(batch[position], shipment.blame[position]) for position in isolation.at_fault]
+        await asyncio.gather(*(self.bury(event, rejection) for event, rejection in at_fault))
+
+    async def bury(self, event: Event, rejection: Rejection) -> None:
+        """Write one dead letter, however long that takes, and settle its record."""
+        route = self._target.route
+        tries = AsyncRetrying(
+            retry=retry_if_exception_type(DeadLetterFailed),
+            wait=self._wait,
+            sleep=self._cut.sleep,
+            before_sleep=partial(self._dead_letter_failed, event),
+        )
+        try:
+            await tries(self._write_dead_letter, event, rejection, tries.statistics)
+        except _Abandoned:
+            self._abandon([event])
+        else:
+            self._with.telemetry.event_dead_lettered(route, event.record, rejection)
+            self._settle([event])
+        finally:
+            self._release(event)
+
+    def skip(self, tombstones: Sequence[Event]) -> None:
+        """Settle records that carry nothing to deliver."""
+        self._settle(tombstones)
+        self._with.telemetry.tombstones_skipped(self._target.route, len(tombstones))
+
+    async def _write_dead_letter(self, event: Event, rejection: Rejection, statistics: dict[str, object]) -> None:
+        owner = event.owner
+        if owner.is_closed or (owner.is_leaving and statistics["attempt_number"] != 1):
+            raise _Abandoned
+        target = self._target
+        await self._with.dead_letters.write(target.route, target.datastream_id, event.record, rejection)
+
+    def _dead_letter_failed(self, event: Event, state: RetryCallState) -> None:
+        """While the topic cannot be written the route holds: going on would only pile up what waits for it."""
+        failure = state.outcome.exception() if state.outcome else None
+        if isinstance(failure, DeadLetterFailed):
+            self._with.telemetry.dead_letter_failed(self._target.route, failure.cause, failure.remedy)
+            meaning = "A dead letter cannot be written."
+            self._hold(event, f"dead_letter_{failure.cause}", meaning=meaning, remedy=failure.remedy)
+
+    async def _send_group(self, shipment: Shipment, group: Group) -> Outcome:
+        """Send one group until it has a final verdict; settle what is accepted, remember who is blamed."""
+        request = Request.of(shipment, group)
+        try:
+            verdict = await self._until_final(request)
+        finally:
+            self._release(request)
+        if verdict is None:
+            return Fate.ACCEPTED  # nothing of it was left to send: there is nobody to look for
+        if verdict.action is Action.ACCEPT:
+            self._accepted(request, verdict)
+            return Fate.ACCEPTED
+        self._with.telemetry.isolation_started(self._target.route, verdict, events=len(request.positions))
+        rejection = request.rejection(verdict)
+        shipment.blame.update(dict.fromkeys(request.positions, rejection))
+        if verdict.action is Action.HALVE:
+            return Fate.TOO_LARGE
+        if verdict.places:
+            place_in_group = {position: place for place, position in enumerate(group)}
+            return Named(frozenset(place_in_group[request.positions[place]] for place in verdict.places))
+        return Fate.REFUSED if verdict.action is Action.ISOLATE else Fate.FAILED
+
+    async def _until_final(self, request: Request) -> Verdict | None:
+        """Try until there is a final verdict, None if the events were abandoned before.
+
+        The place among the requests under way is kept while a request waits for its next try: in an outage a
+        few batches probe, and the rest stays in line behind them.
+        """
+        if not await self._enter(request):
+            return None
+        try:
+            verdict = await self._attempt(request)
+            if self._is_final(request, verdict):
+                return verdict
+            tries = AsyncRetrying(
+                retry=retry_if_result(lambda last: last is not None and not self._is_final(request, last)),
+                wait=self._wait,
+                sleep=self._cut.sleep,
+                before_sleep=partial(self._react, request),
+            )
+            last: Verdict | None = verdict
+            async for attempt in tries:
+                if attempt.retry_state.attempt_number > 1:
+                    last = await self._attempt(request) if await self._reenter(request) else None
+                attempt.retry_state.set_result(last)
+            return last
+        finally:
+            self._gate.leave_place()
+
+    async def _enter(self, request: Request) -> bool:
+        """Wait until the request may leave and has a place; False, without a place, if nothing is left of it."""
+        if not await self._pass_gate(request):
+            return False
+        await self._gate.take_place()
+        if await self._pass_gate(request):
+            return True
+        self._gate.leave_place()
+        return False
+
+    async def _reenter(self, request: Request) -> bool:
+        """Before another try: like `_enter`, but the place is held, and given up only while it is crowded.
+
+        The one who probes a held route never gives it up: those in line behind it wait for the probe.
+        """
+        if self._gate.hold is not None and self._gate.hold.prober is request:
+            await self._gate.wait_for_probe()
+        elif self._gate.is_crowded:
+            self._gate.leave_place()
+            await self._gate.take_place()
+        return await self._pass_gate(request)
+
+    async def _pass_gate(self, request: Request) -> bool:
+        """Wait while the gate is shut for this request; False if all its events were given up meanwhile.
+
+        What has not been tried yet is worth a try even when its partition is about to leave, unless it would
+        have to wait: the endpoint is failing, or the gate is shut.
+        """
+        while True:
+            is_shut = self._gate.is_blocked(request)
+            has_to_wait = is_shut or request.attempts > 0 or self._gate.is_failing
+            self._abandon(request.drop_ending(only_closed=not has_to_wait))
+            if not request.positions:
+                return False
+            if not is_shut:
+                return True
+            await self._gate.wait()
+
+    async def _attempt(self, request: Request) -> Verdict:
+        """Send once and judge the answer."""
+        target = self._target
+        events = request.events
+        try:
+            headers = await self._with.credentials.headers()
+        except TokenFailed as failure:
+            return _without_token(failure)
+        body = target.envelope.body([event.fragment for event in events])
+        started_at = self._with.monotonic_s()
+        request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
+        counts = self._with.telemetry.routes[target.route]
+        counts.in_flight += 1
+        try:
+            answer = await self._with.edge.post(target.url + request.request_id, body, headers)
+        finally:
+            counts.in_flight -= 1
+        verdict = judge(answer, Asked(kind=target.kind, is_silent=target.is_silent, count=len(events)))
+        request.note_verdict(verdict)
+        seconds = self._with.monotonic_s() - started_at
+        self._with.telemetry.request_answered(target.route, verdict, request, size=len(body), seconds=seconds)
+        return verdict
+
+    def _is_final(self, request: Request, verdict: Verdict) -> bool:
+        if verdict.action is Action.RETRY_FEW:
+            return self._is_worth_a_search(request)
+        return verdict.action in _FINAL
+
+    def _is_worth_a_search(self, request: Request) -> bool:
+        """Whether unexpected faults (500) look like one event's doing rather than like an outage.
+
+        They do when others of the route got through meanwhile. A batch that is alone has no others to compare
+        with: after many tries it is searched too, which costs requests but blames nobody, because an event
+        is given up only while others get through.
+        """
+        tries = self._target.unexpected_error_tries
+        if request.unexpected_errors < tries:
+            return False
+        if self._accepted_at > request.first_started_at:
+            return True
+        return len(request.positions) > 1 and request.unexpected_errors >= tries * _SOLO_FACTOR
+
+    async def _react(self, request: Request, state: RetryCallState) -> None:
+        """Do what a verdict asks for before the next try."""
+        if state.outcome is None:
+            return
+        verdict: Verdict = state.outcome.result()
+        match verdict.action:
+            case Action.RETRY | Action.RETRY_FEW:
+                self._failed(request, verdict, state.upcoming_sleep)
+            case Action.FOREIGN:
+                self._failed(request, verdict, state.upcoming_sleep)
+                if request.foreign_answers >= self._target.foreign_answer_tries:
+                    self._hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+            case Action.RENEW_TOKEN:
+                await self._renew_token(request, verdict)
+            case Action.HOLD:
+                self._hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+            case Action.DEFECT:
+                raise Defect(f"{verdict.cause}: {verdict.meaning} {verdict.remedy}")
+            case Action.ACCEPT | Action.ISOLATE | Action.HALVE:
+                raise AssertionError("a final verdict has no next try")
+            case _:
+                assert_never(verdict.action)
+
+    def _failed(self, request: Request, verdict: Verdict, wait_s: float) -> None:
+        pause_s = retry_after_s(
+            verdict.retry_after, now_unix_s=self._with.unix_s(), max_s=self._wait.backoff.retry_after_max_s
+        )
+        self._gate.failed(started_at=request.started_at, retry_after_s=pause_s)
+        self._with.telemetry.request_failed(self._target.route, verdict, wait_s=max(wait_s, pause_s or 0.0))
+
+    async def _renew_token(self, request: Request, verdict: Verdict) -> None:
+        """A token is renewed once per request; refused again, it is the configuration that is wrong."""
+        if request.token_was_renewed:
+            request.token_was_renewed = False  # the next probe renews once more: the secret may be mended
+            self._hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+            return
+        request.token_was_renewed = True
+        with suppress(TokenFailed):  # the next try asks again, and says why there is no token
+            await self._with.credentials.renew(request.headers)
+
+    def _hold(self, prober: object, cause: str, *, meaning: str, remedy: str) -> None:
+        self._gate.close(cause, prober)
+        self._with.telemetry.route_held(self._target.route, cause, meaning=meaning, remedy=remedy)
+
+    def _release(self, prober: object) -> None:
+        held_s = self._gate.open(prober)
+        if held_s is not None:
+            self._with.telemetry.route_released(self._target.route, seconds=held_s)
+
+    def _accepted(self, request: Request, verdict: Verdict) -> None:
+        self._accepted_at = self._with.monotonic_s()
+        self._gate.succeeded()
+        events = request.events
+        late = self._settle(events)
+        self._with.telemetry.events_accepted(self._target.route, len(events), late=late)
+        if verdict.reports:
+            self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
+
+    def _settle(self, events: Sequence[Event]) -> int:
+        """Settle events; returns how many belong to an assignment that is over."""
+        late = 0
+        for owner, first, end in runs(events):
+            if not owner.settle(first, end):
+                late += end - first
+        self._with.progress.set()
+        return late
+
+    def _abandon(self, events: Sequence[Event]) -> None:
+        for event in events:
+            event.owner.abandon(1)
+        if events:
+            self._with.telemetry.events_abandoned(self._target.route, len(events))
+            self._with.progress.set()
+
+
+def _without_token(failure: TokenFailed) -> Verdict:
+    """What a missing token means for a request that could not even be sent."""
+    return Verdict(
+        action=Action.HOLD if failure.is_refusal else Action.RETRY,
+        cause=f"token_{failure.cause}",
+        meaning="There is no token to send the request with.",
+        remedy=failure.remedy,
+    )

@@ -1,0 +1,167 @@
+"""When a request of one route may leave.
+
+Promise: no request leaves while its route is held (but the one that probes), none before the moment that Retry-After
+named, and no more at once than the endpoint bears. Every wait here ends early when it is cut.
+
+Owner: the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connector.core.pacing import Concurrency
+
+
+class Cut:
+    """Lets waits end early: at a stop or a revoke, whoever waits looks again at whether it should."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def cut(self) -> None:
+        """Wake everybody who sleeps now."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def sleep(self, seconds: float | None) -> None:
+        """Sleep, for ever where `seconds` is None, or until somebody cuts."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+
+
+@dataclass(slots=True)
+class EndpointPause:
+    """The moment, in monotonic seconds, before which an endpoint wants no request from anybody."""
+
+    until: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a route is held, and whose request probes whether it still has to be."""
+
+    cause: str
+    prober: object
+    since: float
+
+
+class Gate:
+    """The gate of one route."""
+
+    __slots__ = (
+        "_clock",
+        "_concurrency",
+        "_cut",
+        "_in_use",
+        "_pause",
+        "_probe_interval_s",
+        "_waiting",
+        "hold",
+        "is_failing",
+    )
+
+    def __init__(
+        self,
+        *,
+        concurrency: Concurrency,
+        pause: EndpointPause,
+        cut: Cut,
+        probe_interval_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._concurrency = concurrency
+        self._pause = pause
+        self._cut = cut
+        self._probe_interval_s = probe_interval_s
+        self._clock = clock
+        self._in_use = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.hold: Hold | None = None
+        self.is_failing = False
+        """Whether the last answer was a passing fault: new requests are not worth waiting for at a stop."""
+
+    def is_blocked(self, who: object) -> bool:
+        """Whether `who` has to wait before it may ask for a place."""
+        return self._clock() < self._pause.until or (self.hold is not None and self.hold.prober is not who)
+
+    async def wait(self) -> None:
+        """Wait until it is worth looking at `is_blocked` again."""
+        seconds = None if self.hold else max(0.0, self._pause.until - self._clock())
+        await self._cut.sleep(seconds)
+
+    async def take_place(self) -> None:
+        """Wait for a place among the requests under way; first come, first served."""
+        if not self._waiting and self._in_use < self._concurrency.limit:
+            self._in_use += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.leave_place()  # it was given to us while we were being cancelled
+            raise
+
+    def leave_place(self) -> None:
+        """Give the place to the next one in the line, if the limit still allows it."""
+        self._in_use -= 1
+        self._admit()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more requests hold a place than the limit, which was lowered meanwhile, allows."""
+        return self._in_use > self._concurrency.limit
+
+    def succeeded(self) -> None:
+        """An answer shows the endpoint at work."""
+        self.is_failing = False
+        self._concurrency.succeeded()
+        self._admit()
+
+    def failed(self, *, started_at: float, retry_after_s: float | None) -> None:
+        """A passing fault: fewer at once, and nobody before the moment that the endpoint named."""
+        now = self._clock()
+        self.is_failing = True
+        self._concurrency.failed(started_at=started_at, now=now)
+        if retry_after_s is not None:
+            self._pause.until = max(self._pause.until, now + retry_after_s)
+
+    def close(self, cause: str, prober: object) -> bool:
+        """Hold the route; `prober` alone may pass. False if it was held already."""
+        if self.hold is not None:
+            return False
+        self.hold = Hold(cause, prober, self._clock())
+        return True
+
+    async def wait_for_probe(self) -> None:
+        """Let time pass before the next probe."""
+        await self._cut.sleep(self._probe_interval_s)
+
+    def open(self, prober: object) -> float | None:
+        """Release the hold if `prober` is the one who probes; how long it lasted in seconds, else None."""
+        if self.hold is None or self.hold.prober is not prober:
+            return None
+        held_s = self._clock() - self.hold.since
+        self.hold = None
+        self._cut.cut()
+        return held_s
+
+    def _admit(self) -> None:
+        while self._waiting and self._in_use < self._concurrency.limit:
+            place = self._waiting.popleft()
+            if not place.done():
+                self._in_use += 1
+                place.set_result(None)

@@ -1,0 +1,172 @@
+"""The way of a request through the local Edge: arrival, perhaps a fault, decision, answer.
+
+Promise: a fault replaces the decision, except where it says that the request is accepted first. Choosing a
+fault, its effect on the wire, the rules and the ledger stand elsewhere; this file says in which order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, assert_never
+
+import orjson
+from aiohttp import web
+
+from connector.local.edge_answers import collect_body, reported_body
+from connector.local.edge_effects import (
+    foreign_answer,
+    hang,
+    reset_connection,
+    retry_after_text,
+    send_half,
+    status_problem,
+)
+from connector.local.edge_exchange import (
+    Exchange,
+    accept,
+    answer,
+    break_off,
+    count,
+    decide,
+    json_response,
+    note,
+    open_exchange,
+    problem_response,
+    refuse,
+    wait,
+)
+from connector.local.edge_fault_switch import Candidate
+from connector.local.edge_faults import (
+    Fault,
+    ForeignEffect,
+    HalfBodyEffect,
+    HangEffect,
+    MultiStatusEffect,
+    ResetEffect,
+    SlowEffect,
+    StatusEffect,
+)
+from connector.local.edge_ledger import Fate
+from connector.local.edge_rules import Accepted, Endpoint, Refused, read_events, too_large
+from connector.local.edge_state import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+async def serve_collect(request: web.Request) -> web.StreamResponse:
+    """Serve one request to collect."""
+    return await _serve(open_exchange(request, Endpoint.COLLECT))
+
+
+async def serve_interact(request: web.Request) -> web.StreamResponse:
+    """Serve one request to interact."""
+    return await _serve(open_exchange(request, Endpoint.INTERACT))
+
+
+async def _serve(exchange: Exchange) -> web.StreamResponse:
+    body_first = exchange.state.switch.needs_body()
+    fault = None if body_first else _pick(exchange)
+    if fault is not None and _is_early_reset(fault):
+        break_off(exchange, "reset")
+        return reset_connection(exchange.request)
+    try:
+        exchange.body = await exchange.request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return refuse(exchange, Refused(too_large(exchange.state.settings.max_body_bytes)))
+    if body_first:
+        fault = _pick(exchange)
+    if exchange.state.settings.latency_ms:
+        await wait(exchange, exchange.state.settings.latency_ms)
+    return answer(exchange) if fault is None else await _meet(exchange, fault)
+
+
+def _pick(exchange: Exchange) -> Fault | None:
+    candidate = Candidate(
+        path=exchange.request.path,
+        datastream=exchange.datastream,
+        is_event_endpoint=True,
+        body=exchange.body,
+    )
+    return exchange.state.switch.pick(candidate, now_ms())
+
+
+def _is_early_reset(fault: Fault) -> bool:
+    return isinstance(fault.effect, ResetEffect) and fault.effect.when == "before_body"
+
+
+async def _meet(exchange: Exchange, fault: Fault) -> web.StreamResponse:
+    """Let a request meet its fault: accept first where asked, wait, then do what the fault does."""
+    accepted: Accepted | None = None
+    if fault.accept_first:
+        decision = decide(exchange)
+        if isinstance(decision, Refused):
+            return refuse(exchange, decision)
+        accepted = decision
+        note(exchange, accepted.events, Fate.ACCEPTED, "accepted_first", None)
+    if fault.delay is not None:
+        await wait(exchange, fault.delay.draw_ms(exchange.state.rng))
+    return await _perform(exchange, fault, accepted)
+
+
+async def _perform(exchange: Exchange, fault: Fault, accepted: Accepted | None) -> web.StreamResponse:
+    match fault.effect:
+        case SlowEffect():
+            return answer(exchange) if accepted is None else count(exchange, accept(exchange, accepted))
+        case MultiStatusEffect() as effect:
+            return _report(exchange, fault, effect, accepted)
+        case StatusEffect() as effect:
+            return _give_status(exchange, fault, effect, accepted)
+        case HangEffect():
+            break_off(exchange, "hang")
+            return await hang(exchange.request, exchange.state.closing)
+        case ResetEffect():
+            break_off(exchange, "reset")
+            return reset_connection(exchange.request)
+        case HalfBodyEffect():
+            break_off(exchange, "half_body")
+            status = 202 if exchange.endpoint is Endpoint.COLLECT else 200
+            return await send_half(exchange.request, status, collect_body(exchange.request_id))
+        case ForeignEffect() as effect:
+            break_off(exchange, effect.body)
+            return foreign_answer(effect.body)
+        case _:
+            assert_never(fault.effect)
+
+
+def _report(exchange: Exchange, fault: Fault, effect: MultiStatusEffect, accepted: Accepted | None) -> web.Response:
+    """Accept and report; a request that breaks a rule is refused all the same."""
+    if accepted is None:
+        decision = decide(exchange)
+        if isinstance(decision, Refused):
+            return refuse(exchange, decision)
+        accepted = decision
+        note(exchange, accepted.events, Fate.ACCEPTED, str(effect.status), effect.status)
+    body = reported_body(
+        exchange.request_id,
+        errors=effect.errors,
+        warnings=effect.warnings,
+        event_indexes=_indexes(fault, effect.name_events, accepted.events),
+    )
+    return count(exchange, json_response(exchange, effect.status, body))
+
+
+def _give_status(exchange: Exchange, fault: Fault, effect: StatusEffect, accepted: Accepted | None) -> web.Response:
+    """Answer a status. After an acceptance it is no true verdict, else it is a refusal."""
+    events = read_events(exchange.body)
+    problem = status_problem(effect, _indexes(fault, effect.name_events, events))
+    fate = Fate.REFUSED if accepted is None else Fate.UNANSWERED
+    note(exchange, events, fate, problem.code or str(problem.status), problem.status)
+    response = problem_response(exchange, problem)
+    retry_after = retry_after_text(effect.retry_after, datetime.now(UTC))
+    if retry_after is not None:
+        response.headers["Retry-After"] = retry_after
+    return count(exchange, response)
+
+
+def _indexes(fault: Fault, name_events: str, events: Sequence[object]) -> list[int]:
+    """Find the places of the events that a fault names: none, all, or those that hold its marker."""
+    if name_events == "none":
+        return []
+    marker = (fault.select.when_event_contains or "").encode() if name_events == "matching" else b""
+    return [index for index, event in enumerate(events) if marker in orjson.dumps(event)]

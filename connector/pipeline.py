@@ -1,0 +1,374 @@
+"""The loop: poll, admit, batch, dispatch, settle, commit; rebalance; drain.
+
+One event's way: `_turn` polls it, `_admit` opens its offset before anything can fail, its route decodes it and puts
+it into a batch, `_dispatch` starts the batch's delivery, which settles it when it has its verdict; `_commit` commits
+the watermark that follows.
+
+Promise: an offset is open before its record is looked at, and is committed only after its verdict and those of all
+below it. Memory is bounded by the routes' open bytes: what is full is paused, and polling goes on, so that the group
+membership outlives an outage of any length.
+
+Owner: the event loop, which owns all state here. No locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from connector.core.offsets import PartitionOffsets
+from connector.model import offset_of
+from connector.ports import SourceFatal, Start
+from connector.route import Route, open_bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
+
+    from confluent_kafka import KafkaError
+
+    from connector.model import Event, Record, Rejection
+    from connector.ports import Source
+    from connector.telemetry import Telemetry
+
+_POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
+_POLL_BYTES: Final = 8 * 1024 * 1024  # what one poll may bring: with records of 1 MB a thousand would be too many
+_ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
+_FULL_FOR_S: Final = 0.5  # a pause throws away what was read ahead, so a short fullness is waited out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings:
+    """Bounds and intervals, in seconds where not said otherwise."""
+
+    max_poll_records: int
+    commit_interval_s: float
+    revoke_timeout_s: float
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReport:
+    """How a stop ended. What is open or uncommitted is read again by whoever comes next."""
+
+    open_records: int
+    uncommitted_partitions: int
+    seconds: float
+
+
+class Pipeline:
+    """Moves records from the source to their verdicts, and offsets back."""
+
+    def __init__(
+        self,
+        settings: PipelineSettings,
+        *,
+        source: Source,
+        routes: Sequence[Route],
+        telemetry: Telemetry,
+        progress: asyncio.Event,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._routes = tuple(routes)
+        self._telemetry = telemetry
+        self._progress = progress  # set whenever something was settled or abandoned
+        self._now = monotonic_s
+        self._owners: dict[PartitionOffsets, Route] = {}
+        self._committing: set[PartitionOffsets] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._generation = 0
+        self._commit_at = 0.0
+        self._full_since: float | None = None
+        self._mean_record_bytes = 1024.0
+        self._failure: BaseException | None = None
+        self._stopping_since: float | None = None
+        self._may_wait = True
+
+    async def run(self) -> StopReport:
+        """Run until `stop` is called, or until something fails that no waiting mends.
+
+        Raises:
+            SourceFatal: Kafka's client cannot go on.
+            Defect: the connector broke a rule of its own.
+        """
+        await self._source.start(self)
+        try:
+            while self._stopping_since is None:
+                await self._turn()
+        except BaseException as failure:
+            self._failure = self._failure or failure
+            await self._leave(_ABORT_S)
+            raise
+        return await self._drain()
+
+    def stop(self) -> None:
+        """Ask for a graceful stop: read no more, finish what is in flight, commit, leave."""
+        if self._stopping_since is None:
+            self._stopping_since = self._now()
+            self._finish(self._owners)
+
+    @property
+    def owners(self) -> tuple[PartitionOffsets, ...]:
+        """The partitions that this member owns."""
+        return tuple(self._owners)
+
+    async def _turn(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._is_full():
+            await self._wait_for_progress(_POLL_S)
+        else:
+            most = min(self._settings.max_poll_records, int(_POLL_BYTES / self._mean_record_bytes) + 1)
+            for owner, records in await self._source.poll(most, self._poll_s()):
+                self._admit(owner, records)
+        now = self._now()
+        self._flush(now)
+        self._commit(now)
+        self._balance()
+
+    def _poll_s(self) -> float:
+        """How long to wait for records: no longer than the first batch may linger."""
+        due = [route.batcher.due_at for route in self._routes if route.batcher.due_at is not None]
+        return min([_POLL_S, *(max(0.001, at - self._now()) for at in due)])
+
+    def _admit(self, owner: PartitionOffsets, records: Sequence[Record]) -> None:
+        """Open the records' offsets, then decode them, and send off the batches that became full."""
+        route = self._owners.get(owner)
+        if route is None:
+            return  # the partition left between the poll and now; its next owner reads them
+        records = self._open(owner, records)
+        events, rejected, skipped = route.decode(owner, records)
+        size = open_bytes_of(events)
+        if events:
+            self._mean_record_bytes += (size / len(events) - self._mean_record_bytes) / 16
+        route.open_bytes += size
+        for batch in route.batcher.add(events, self._now()):
+            self._dispatch(route, batch)
+        if rejected:
+            self._spawn(self._bury(route, rejected))
+        if skipped:
+            route.delivery.skip(skipped)
+
+    def _open(self, owner: PartitionOffsets, records: Sequence[Record]) -> Sequence[Record]:
+        """Open the offsets of records; returns those that were not opened before under this assignment."""
+        expected = owner.next_offset
+        if expected is not None and records and offset_of(records[0]) < expected:
+            fresh = [record for record in records if offset_of(record) >= expected]
+            self._telemetry.records_seen_again(owner, len(records) - len(fresh))
+            records = fresh
+        if not records:
+            return records
+        first, end = offset_of(records[0]), offset_of(records[-1]) + 1
+        if end - first == len(records):
+            owner.open(first, end)
+            return records
+        for record in records:  # gaps: compacted records or a transaction's markers
+            owner.open(offset_of(record), offset_of(record) + 1)
+        return records
+
+    def _flush(self, now: float) -> None:
+        """Send off the batches that have lingered long enough."""
+        for route in self._routes:
+            due_at = route.batcher.due_at
+            if due_at is not None and due_at <= now:
+                self._dispatch(route, route.batcher.flush())
+
+    def _dispatch(self, route: Route, batch: list[Event]) -> None:
+        self._spawn(self._deliver(route, batch))
+
+    async def _deliver(self, route: Route, batch: list[Event]) -> None:
+        try:
+            await route.delivery.deliver(batch)
+        finally:
+            route.open_bytes -= open_bytes_of(batch)
+
+    async def _bury(self, route: Route, rejected: list[tuple[Event, Rejection]]) -> None:
+        """Dead-letter what was rejected before a request."""
+        size = sum(len(event.record.value() or b"") for event, _ in rejected)
+        route.open_bytes += size
+        try:
+            await asyncio.gather(*(route.delivery.bury(event, rejection) for event, rejection in rejected))
+        finally:
+            route.open_bytes -= size
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = self._failure or task.exception()
+        self._progress.set()
+
+    def _is_full(self) -> bool:
+        """Whether to read nothing for a moment: every route is full, and has been only for a short while."""
+        if not all(route.is_full and not route.is_paused for route in self._routes):
+            self._full_since = None
+            return False
+        self._full_since = self._full_since or self._now()
+        return self._now() - self._full_since < _FULL_FOR_S
+
+    def _balance(self) -> None:
+        """Pause the partitions of routes that are full for longer, resume those of routes that have room again."""
+        is_brief = self._full_since is not None and self._now() - self._full_since < _FULL_FOR_S
+        for route in self._routes:
+            if route.is_paused and route.has_room:
+                route.is_paused = False
+                self._source.resume(self._owned_by(route))
+                self._telemetry.consumption_resumed(route.settings.name)
+            elif route.is_full and not route.is_paused and not is_brief:
+                route.is_paused = True
+                self._source.pause(self._owned_by(route))
+                self._telemetry.consumption_paused(route.settings.name, "held" if route.gate.hold else "full")
+
+    def _owned_by(self, route: Route) -> list[PartitionOffsets]:
+        return [owner for owner, its_route in self._owners.items() if its_route is route]
+
+    async def _wait_for_progress(self, timeout_s: float) -> None:
+        self._progress.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._progress.wait()
+        except TimeoutError:
+            return
+
+    # Commits
+
+    def _commit(self, now: float) -> None:
+        """Start to commit what is settled. What fails is committed again, whether or not new records come."""
+        if now < self._commit_at:
+            return
+        self._commit_at = now + self._settings.commit_interval_s
+        offsets = self._committable(owner for owner in self._owners if owner not in self._committing)
+        if offsets:
+            self._committing.update(owner for owner, _ in offsets)
+            self._source.commit(offsets)
+
+    @staticmethod
+    def _committable(owners: Iterable[PartitionOffsets]) -> list[tuple[PartitionOffsets, int]]:
+        found = [(owner, owner.committable) for owner in owners]
+        return [(owner, offset) for owner, offset in found if offset is not None]
+
+    def commit_ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
+        """Note what the broker confirmed."""
+        self._committing.discard(owner)
+        if error is not None:
+            self._telemetry.commit_failed(owner, error)
+            return
+        owner.committed = offset
+        self._telemetry.offsets_committed(owner)
+        self._progress.set()
+
+    # Rebalances
+
+    async def assigned(self, starts: Sequence[Start]) -> Sequence[PartitionOffsets]:
+        """Begin a new assignment for each partition."""
+        owners = [self._begin(start) for start in starts]
+        self._telemetry.partitions_assigned(owners)
+        self._source.pause([owner for owner in owners if owner.is_leaving or self._owners[owner].is_paused])
+        return owners
+
+    def _begin(self, start: Start) -> PartitionOffsets:
+        self._generation += 1
+        owner = PartitionOffsets(
+            start.topic, start.partition, generation=self._generation, start=start.offset, committed=start.committed
+        )
+        owner.is_leaving = self._stopping_since is not None
+        self._owners[owner] = self._route_for(start.topic)
+        return owner
+
+    async def repositioned(self, owner: PartitionOffsets, earliest: int) -> PartitionOffsets:
+        """Go on at another offset under a new assignment: what is open belongs to records that are gone."""
+        self._telemetry.offset_out_of_range(owner, position=owner.next_offset, earliest=earliest)
+        self._let_go([owner])
+        return self._begin(Start(owner.topic, owner.partition, earliest, None))
+
+    def _route_for(self, topic: str) -> Route:
+        """The first route in the file's order that reads the topic."""
+        return next(route for route in self._routes if route.reads(topic))
+
+    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
+        """Finish what is in flight for these partitions, or abandon it at the deadline."""
+        started = self._now()
+        self._finish(owners)
+        if self._may_wait:
+            await self._until_drained(owners, started + self._settings.revoke_timeout_s)
+        offsets = self._committable(owners)
+        abandoned = sum(owner.open_count for owner in owners)
+        self._let_go(owners)
+        self._telemetry.partitions_revoked(owners, abandoned=abandoned, seconds=self._now() - started)
+        return offsets
+
+    async def lost(self, owners: Sequence[PartitionOffsets]) -> None:
+        """Forget partitions that somebody else may own by now."""
+        self._let_go(owners)
+        self._telemetry.partitions_lost(owners)
+
+    def source_fault(self, error: KafkaError) -> None:
+        """Report a fault of Kafka's client; a fatal one ends the run."""
+        self._telemetry.source_fault(error)
+        if error.fatal():
+            self._failure = self._failure or SourceFatal(error.str())
+
+    def _finish(self, owners: Iterable[PartitionOffsets]) -> None:
+        """Hurry: send what lingers, and end every wait for another try."""
+        for owner in owners:
+            owner.is_leaving = True
+        for route in self._routes:
+            batch = route.batcher.flush()
+            if batch:
+                self._dispatch(route, batch)
+            route.cut.cut()
+
+    async def _until_drained(self, owners: Sequence[PartitionOffsets], deadline: float) -> None:
+        while not all(owner.is_drained for owner in owners) and self._now() < deadline:
+            await self._wait_for_progress(deadline - self._now())
+
+    def _let_go(self, owners: Sequence[PartitionOffsets]) -> None:
+        for owner in owners:
+            owner.close()
+            self._owners.pop(owner, None)
+            self._committing.discard(owner)
+        for route in self._routes:
+            route.cut.cut()
+
+    # Stop
+
+    async def _drain(self) -> StopReport:
+        """Stop in numbered steps, all of them under one deadline.
+
+        1. Read no more, but keep polling, so that a rebalance under way can end.
+        2. Wait until everything in flight is settled or abandoned.
+        3. Commit, again if need be, until the broker has it.
+        4. Leave the group, which hands the partitions on.
+        """
+        started = self._stopping_since or self._now()
+        deadline = started + self._settings.grace_s
+        self._source.pause(self._owners)
+        while self._now() < deadline and not self._is_done():
+            self._finish(())
+            self._commit_at = 0.0
+            self._commit(self._now())
+            await self._source.poll(1, _POLL_S)
+        left = tuple(self._owners)
+        report = StopReport(
+            open_records=sum(owner.open_count for owner in left),
+            uncommitted_partitions=len(self._committable(left)),
+            seconds=self._now() - started,
+        )
+        await self._leave(max(1.0, deadline - self._now()))
+        return report
+
+    async def _leave(self, timeout_s: float) -> None:
+        """Leave the group now: what is not settled is open for whoever comes next."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._may_wait = False
+        await self._source.close(timeout_s)
+
+    def _is_done(self) -> bool:
+        return all(owner.is_drained and owner.committable is None for owner in self._owners)

@@ -1,0 +1,117 @@
+"""One request on its way: which events it carries, under which id, and what it has been through."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from connector.core.codes import Action
+from connector.model import Event, Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from connector.core.envelope import Envelope
+    from connector.core.isolation import Group
+    from connector.core.verdict import EndpointKind, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTarget:
+    """Where one route's requests go, and how patient it is with answers that should not be."""
+
+    route: str
+    datastream_id: str
+    url: str  # complete but for the request id, which is appended
+    kind: EndpointKind
+    is_silent: bool
+    envelope: Envelope
+    foreign_answer_tries: int
+    unexpected_error_tries: int
+
+
+@dataclass(slots=True)
+class Shipment:
+    """A batch on its way to the verdicts; positions in it name its events."""
+
+    events: Sequence[Event]
+    blame: dict[int, Rejection] = field(default_factory=dict)  # by position: the latest refusal that held it
+    abandoned: set[int] = field(default_factory=set)
+
+    def abandon(self, positions: list[int]) -> list[Event]:
+        """Give up events whose assignment ends; returns those that were not given up before."""
+        fresh = [position for position in positions if position not in self.abandoned]
+        self.abandoned.update(fresh)
+        return [self.events[position] for position in fresh]
+
+
+@dataclass(slots=True)
+class Request:
+    """Some events of a shipment on their way; the id is the same on each resend of the same events."""
+
+    shipment: Shipment
+    positions: list[int]
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    attempts: int = 0
+    foreign_answers: int = 0
+    unexpected_errors: int = 0
+    token_was_renewed: bool = False
+    first_attempt_ms: int = 0  # milliseconds since the epoch
+    last_attempt_ms: int = 0
+    first_started_at: float = 0.0  # monotonic seconds
+    started_at: float = 0.0
+    headers: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # as sent last; they hold the token, so never shown
+
+    @classmethod
+    def of(cls, shipment: Shipment, group: Group) -> Request:
+        """A request for one group of a shipment's events."""
+        return cls(shipment, list(group))
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that it carries now."""
+        events = self.shipment.events
+        return [events[position] for position in self.positions]
+
+    def drop_ending(self, *, only_closed: bool) -> list[Event]:
+        """Leave out events whose assignment is over, or about to be; returns those newly given up."""
+        events = self.shipment.events
+        ending = [
+            position
+            for position in self.positions
+            if events[position].owner.is_leaving and (events[position].owner.is_closed or not only_closed)
+        ]
+        if not ending:
+            return []
+        self.positions = [position for position in self.positions if position not in set(ending)]
+        return self.shipment.abandon(ending)
+
+    def note_start(self, headers: Mapping[str, str], *, now: float, unix_ms: int) -> None:
+        """Note that it leaves now."""
+        self.headers = headers
+        if not self.attempts:
+            self.first_started_at, self.first_attempt_ms = now, unix_ms
+        self.started_at, self.last_attempt_ms = now, unix_ms
+        self.attempts += 1
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        """Count the kinds of answer that are borne only a few times."""
+        self.foreign_answers += verdict.action is Action.FOREIGN
+        self.unexpected_errors += verdict.action is Action.RETRY_FEW
+
+    def rejection(self, verdict: Verdict) -> Rejection:
+        """What to write into a dead letter when this request's refusal turns out to be an event's fault."""
+        return Rejection(
+            stage="deliver",
+            reason=verdict.cause,
+            title=verdict.title or verdict.meaning,
+            detail=verdict.detail,
+            status=verdict.status,
+            request_id=verdict.request_id or self.request_id,
+            attempts=self.attempts,
+            first_attempt_ms=self.first_attempt_ms,
+            last_attempt_ms=self.last_attempt_ms,
+        )

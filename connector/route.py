@@ -1,0 +1,120 @@
+"""One route at work: its topics' records become events, its events become batches, its batches are delivered.
+
+Promise: each record that comes in goes out exactly once: in a batch, as a rejection, or as a skipped tombstone.
+
+Owner: the event loop.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from connector.model import Event, Rejection, offset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.core.batcher import Batcher
+    from connector.core.decode import Decoder
+    from connector.core.offsets import PartitionOffsets
+    from connector.delivery import Delivery
+    from connector.gate import Cut, Gate
+    from connector.model import Record
+    from connector.telemetry import RouteCounts
+
+_RECORD_OVERHEAD_BYTES: Final = 400  # what an open event costs beside its bytes: the client's object and ours
+_TOMBSTONE: Final = Rejection(
+    stage="decode", reason="tombstone", title="The record has no value. Set event.tombstone to skip if that is meant."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """What one route reads, and how much of it may be open at a time."""
+
+    name: str
+    topics: tuple[str, ...]  # names, or regular expressions that begin with ^
+    max_open_bytes: int
+    skips_tombstones: bool
+
+
+class Decoded(NamedTuple):
+    """What became of some records."""
+
+    events: list[Event]
+    rejected: list[tuple[Event, Rejection]]
+    skipped: list[Event]
+
+
+class Route:
+    """The state of one route."""
+
+    def __init__(
+        self,
+        settings: RouteSettings,
+        *,
+        decoder: Decoder,
+        batcher: Batcher,
+        delivery: Delivery,
+        gate: Gate,
+        cut: Cut,
+        counts: RouteCounts,
+    ) -> None:
+        self.settings = settings
+        self.batcher = batcher
+        self.delivery = delivery
+        self.gate = gate
+        self.cut = cut
+        self.counts = counts
+        self.open_bytes = 0
+        """Bytes of records that were read and are neither settled nor abandoned."""
+        self.is_paused = False
+        self._decode = decoder.decode
+
+    def reads(self, topic: str) -> bool:
+        """Whether the topic is one of this route's."""
+        return any(_matches(wanted, topic) for wanted in self.settings.topics)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether reading more would only pile up what cannot leave."""
+        return self.gate.hold is not None or self.open_bytes >= self.settings.max_open_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether so much has left that reading on is worth the fetch that a pause threw away."""
+        return self.gate.hold is None and self.open_bytes <= self.settings.max_open_bytes // 2
+
+    def decode(self, owner: PartitionOffsets, records: Sequence[Record]) -> Decoded:
+        """Turn records, whose offsets are open by now, into events, rejections and skipped tombstones."""
+        decode = self._decode
+        events: list[Event] = []
+        rejected: list[tuple[Event, Rejection]] = []
+        skipped: list[Event] = []
+        for record in records:
+            value = record.value()
+            if value is None:
+                event = Event(record, offset_of(record), b"", owner)
+                if self.settings.skips_tombstones:
+                    skipped.append(event)
+                else:
+                    rejected.append((event, _TOMBSTONE))
+                continue
+            fragment = decode(value, record)
+            if isinstance(fragment, bytes):
+                events.append(Event(record, record.offset(), fragment, owner))  # type: ignore[arg-type] # it was read
+            else:
+                rejected.append((Event(record, offset_of(record), b"", owner), fragment))
+        self.counts.records += len(records)
+        return Decoded(events, rejected, skipped)
+
+
+def open_bytes_of(events: Sequence[Event]) -> int:
+    """What events cost in memory while they are open."""
+    return sum([len(event.fragment) for event in events]) + _RECORD_OVERHEAD_BYTES * len(events)
+
+
+def _matches(wanted: str, topic: str) -> bool:
+    return re.match(wanted, topic) is not None if wanted.startswith("^") else wanted == topic

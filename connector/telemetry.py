@@ -1,0 +1,262 @@
+"""The catalogue: one function for each thing that can happen, with its log event and its counters.
+
+Promise: whatever the connector reports goes through here, so an event's name and its counter cannot drift apart, and
+what is not in this file is neither logged nor counted. No secret, no event content and no visitor's id is ever passed
+in: positions, bounded names and numbers only. Repeated faults are rolled up.
+
+`config/telemetry.md` is generated from this file and from `metrics.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from connector.core.rollup import RollUp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from confluent_kafka import KafkaError
+
+    from connector.core.offsets import PartitionOffsets
+    from connector.core.verdict import Verdict
+    from connector.model import Record, Rejection
+    from connector.request import Request
+
+_ROLL_UP_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class RouteCounts:
+    """What one route did since the start. Plain integers: the metrics read them when they are asked for."""
+
+    records: int = 0
+    accepted: int = 0
+    dead_lettered: int = 0
+    tombstones: int = 0
+    abandoned: int = 0
+    requests: int = 0
+    request_bytes: int = 0
+    resends: int = 0
+    possible_duplicates: int = 0
+    isolations: int = 0
+    reports: int = 0
+    late_answers: int = 0
+    in_flight: int = 0
+    is_held: bool = False
+    answers: dict[str, int] = field(default_factory=dict)  # by cause
+    rejections: dict[str, int] = field(default_factory=dict)  # by reason
+
+
+class Telemetry:
+    """Reports what happens. Owned by the event loop."""
+
+    def __init__(self, routes: Iterable[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.routes = {route: RouteCounts() for route in routes}
+        self.commits = 0
+        self.commit_failures = 0
+        self.source_faults = 0
+        self.rebalances = 0
+        self._log: Any = structlog.get_logger("connector")
+        self._clock = clock
+        self._roll_up = RollUp(_ROLL_UP_S)
+
+    def _fault(self, kind: Hashable, event: str, **fields: object) -> None:
+        """Log a warning at once, then once per interval with how often it happened."""
+        occurrences = self._roll_up.note((event, kind), self._clock())
+        if occurrences is not None:
+            self._log.warning(event, **fields, **({"occurrences": occurrences} if occurrences > 1 else {}))
+
+    # Life of the process
+
+    def connector_started(self, version: str, group: str, topics: Sequence[str]) -> None:
+        """The connector has read its configuration and begins."""
+        self._log.info("connector_started", version=version, group=group, topics=list(topics))
+
+    def stop_asked(self, signal: str) -> None:
+        """A signal asked for a graceful stop; what is in flight is finished first."""
+        self._log.info("stop_asked", signal=signal, hint="A second signal ends at once.")
+
+    def connector_stopped(self, *, open_records: int, uncommitted: int, seconds: float) -> None:
+        """The connector has stopped. Open records were not settled: the next owner reads them again."""
+        self._log.info(
+            "connector_stopped",
+            open_records=open_records,
+            uncommitted_partitions=uncommitted,
+            seconds=round(seconds, 3),
+        )
+
+    def start_refused(self, reason: str) -> None:
+        """The connector cannot start with this configuration, and waiting does not mend it."""
+        self._log.error("start_refused", reason=reason)
+
+    def connector_failed(self, cause: str, text: str, remedy: str) -> None:
+        """The connector ends because no waiting mends what happened. Nothing that is not settled was committed."""
+        self._log.error("connector_failed", cause=cause, text=text, remedy=remedy)
+
+    def status_listening(self, address: str) -> None:
+        """The status server takes requests."""
+        self._log.info("status_listening", address=address)
+
+    def summary(self, **figures: object) -> None:
+        """What happened since the summary before: rates, lag, in flight, faults."""
+        self._log.info("summary", **figures)
+
+    # Partitions
+
+    def partitions_assigned(self, owners: Sequence[PartitionOffsets]) -> None:
+        """The group gave this member partitions."""
+        self.rebalances += 1
+        self._log.info("partitions_assigned", partitions=_names(owners), start=[o.watermark for o in owners])
+
+    def partitions_revoked(self, owners: Sequence[PartitionOffsets], *, abandoned: int, seconds: float) -> None:
+        """The group took partitions away. Abandoned records were not settled: their next owner reads them again."""
+        self.rebalances += 1
+        self._log.info("partitions_revoked", partitions=_names(owners), abandoned=abandoned, seconds=round(seconds, 3))
+
+    def partitions_lost(self, owners: Sequence[PartitionOffsets]) -> None:
+        """The group gave this member up. Nothing was committed; what was not committed yet is read again."""
+        self.rebalances += 1
+        remedy = "Look for broker outages or a stalled process longer than session.timeout.ms."
+        self._log.warning("partitions_lost", partitions=_names(owners), remedy=remedy)
+
+    def offsets_committed(self, owner: PartitionOffsets) -> None:
+        """The broker confirmed a commit."""
+        self.commits += 1
+        self._log.debug("offsets_committed", topic=owner.topic, partition=owner.partition, offset=owner.committed)
+
+    def commit_failed(self, owner: PartitionOffsets, error: KafkaError) -> None:
+        """A commit failed; it is tried again for as long as the partition is owned."""
+        self.commit_failures += 1
+        self._fault(error.name(), "commit_failed", topic=owner.topic, partition=owner.partition, cause=error.name())
+
+    def records_seen_again(self, owner: PartitionOffsets, count: int) -> None:
+        """Records came a second time within one assignment and were skipped: they are open or settled already."""
+        self._fault(owner.topic, "records_seen_again", topic=owner.topic, partition=owner.partition, count=count)
+
+    def offset_out_of_range(self, owner: PartitionOffsets, *, position: int | None, earliest: int) -> None:
+        """The next record is gone (retention, deletion, or a topic made anew); reading goes on at the earliest one."""
+        missing = None if position is None or earliest < position else earliest - position
+        remedy = "If records expired before they were read, raise the topic's retention above the longest outage."
+        self._log.error(
+            "offset_out_of_range", topic=owner.topic, partition=owner.partition, position=position, earliest=earliest,
+            records_missing=missing, remedy=remedy,
+        )  # fmt: skip
+
+    def source_fault(self, error: KafkaError) -> None:
+        """Kafka's client met a fault; it mends by itself unless the line says fatal."""
+        self.source_faults += 1
+        remedy = "Check that the brokers can be reached and that this group may read the topics."
+        self._fault(
+            error.name(), "source_fault", cause=error.name(), text=error.str(), fatal=error.fatal(), remedy=remedy
+        )
+
+    def consumption_paused(self, route: str, reason: str) -> None:
+        """A route's partitions are paused; Kafka keeps the backlog and the membership lives on."""
+        self._log.debug("consumption_paused", route=route, reason=reason)
+
+    def consumption_resumed(self, route: str) -> None:
+        """A route's partitions are read again."""
+        self._log.debug("consumption_resumed", route=route)
+
+    # Requests
+
+    def request_answered(self, route: str, verdict: Verdict, request: Request, *, size: int, seconds: float) -> None:
+        """One request and what came of it: the canonical line, at debug."""
+        counts = self.routes[route]
+        counts.requests += 1
+        counts.request_bytes += size
+        counts.answers[verdict.cause] = counts.answers.get(verdict.cause, 0) + 1
+        if not verdict.is_published:
+            self.code_unknown(route, verdict)
+        self._log.debug(
+            "request_answered", route=route, cause=verdict.cause, action=verdict.action.value, events=len(request.positions),
+            bytes=size, ms=round(seconds * 1000, 1), attempt=request.attempts, request_id=request.request_id,
+        )  # fmt: skip
+
+    def events_accepted(self, route: str, count: int, *, late: int) -> None:
+        """The Edge accepted events. Late ones belong to an assignment that is over, and settle nothing."""
+        counts = self.routes[route]
+        counts.accepted += count
+        counts.late_answers += late
+
+    def acceptance_reported(self, route: str, reports: Sequence[str]) -> None:
+        """Events were accepted, but the Edge reports a warning or a failed upstream service (207, warnings)."""
+        self.routes[route].reports += len(reports)
+        for code in sorted(set(reports)):
+            self._fault((route, code), "acceptance_reported", route=route, code=code)
+
+    def request_failed(self, route: str, verdict: Verdict, *, wait_s: float) -> None:
+        """A request met a passing fault; the same events are sent again after a wait."""
+        counts = self.routes[route]
+        counts.resends += 1
+        if verdict.is_ambiguous:
+            counts.possible_duplicates += 1
+        self._fault(
+            (route, verdict.cause), "request_failed", route=route, cause=verdict.cause, meaning=verdict.meaning,
+            remedy=verdict.remedy, status=verdict.status, wait_s=round(wait_s, 2), ambiguous=verdict.is_ambiguous,
+        )  # fmt: skip
+
+    def code_unknown(self, route: str, verdict: Verdict) -> None:
+        """An answer carried a code that is not published; it was treated by its status."""
+        self._fault((route, verdict.cause), "code_unknown", route=route, cause=verdict.cause, status=verdict.status)
+
+    def isolation_started(self, route: str, verdict: Verdict, *, events: int) -> None:
+        """A request was refused for an event's sake; the events at fault are being found."""
+        self.routes[route].isolations += 1
+        self._log.debug("isolation_started", route=route, cause=verdict.cause, events=events)
+
+    def route_held(self, route: str, cause: str, *, meaning: str, remedy: str) -> None:
+        """A route waits for a person: nothing is dead-lettered, Kafka keeps the backlog, and it is probed."""
+        counts = self.routes[route]
+        counts.is_held = True
+        occurrences = self._roll_up.note(("route_held", route, cause), self._clock())
+        if occurrences is not None:
+            self._log.error("route_held", route=route, cause=cause, meaning=meaning, remedy=remedy)
+
+    def route_released(self, route: str, *, seconds: float) -> None:
+        """A held route goes on: a probe was answered."""
+        self.routes[route].is_held = False
+        self._log.info("route_released", route=route, held_s=round(seconds, 1))
+
+    def events_abandoned(self, route: str, count: int) -> None:
+        """Open events were given up at a stop or a revoke; whoever owns their partition next reads them again."""
+        self.routes[route].abandoned += count
+
+    # Dead letters
+
+    def event_dead_lettered(self, route: str, record: Record, rejection: Rejection) -> None:
+        """The dead-letter topic has confirmed a record that can never be accepted."""
+        counts = self.routes[route]
+        counts.dead_lettered += 1
+        counts.rejections[rejection.reason] = counts.rejections.get(rejection.reason, 0) + 1
+        self._fault(
+            (route, rejection.reason), "event_dead_lettered", route=route, reason=rejection.reason,
+            stage=rejection.stage, topic=record.topic(), partition=record.partition(), offset=record.offset(),
+        )  # fmt: skip
+
+    def dead_letter_failed(self, route: str, cause: str, remedy: str) -> None:
+        """A dead letter could not be written; its record stays open and it is written again."""
+        self._fault((route, cause), "dead_letter_failed", route=route, cause=cause, remedy=remedy)
+
+    def tombstones_skipped(self, route: str, count: int) -> None:
+        """Records without a value were skipped; counted, not logged."""
+        self.routes[route].tombstones += count
+
+    # Tokens
+
+    def token_renewed(self, lifetime_s: float) -> None:
+        """A new token is in use."""
+        self._log.info("token_renewed", lifetime_s=round(lifetime_s))
+
+    def token_failed(self, cause: str, remedy: str) -> None:
+        """No new token could be had; the old one is used while it is valid."""
+        self._fault(cause, "token_failed", cause=cause, remedy=remedy)
+
+
+def _names(owners: Iterable[PartitionOffsets]) -> list[str]:
+    return [f"{owner.topic}[{owner.partition}]" for owner in owners]

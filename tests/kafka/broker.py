@@ -1,0 +1,292 @@
+"""Apache Kafka itself, started from its jars for a test, a fault or a benchmark.
+
+Promise: `start_kafka()` gives one or three KRaft nodes on free ports of 127.0.0.1 that already accept
+clients, and leaves neither process nor data behind, whatever ends the test run: even a kill -9 of it. A node
+can be killed and started again on the same data and ports. Nothing is installed: the jars are resolved once
+by Maven and kept in `.cache/`, next to the brokers' data while they run.
+Not here: topics, groups and records (`client.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.kafka.installation import CACHE, java_program, resolve_jars, why_no_kafka
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 15.0
+
+# Below every system's range of ephemeral ports: a killed node finds its port free when it starts again, and a
+# client that keeps trying a closed port cannot be connected to itself by chance.
+_PORTS = range(20_000, 32_000)
+
+
+@contextlib.contextmanager
+def start_kafka(*, nodes: int = 1) -> Iterator[Cluster]:
+    """Start a cluster of `nodes` (1 or 3), and stop it and delete its data at the end of the block.
+
+    Raises:
+        RuntimeError: the broker cannot run here, or it ended while starting (with the end of its log).
+        TimeoutError: it did not accept clients in time.
+    """
+    missing = why_no_kafka()
+    if missing is not None:
+        raise RuntimeError(missing)
+    jars = resolve_jars()
+    CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="broker-", dir=CACHE, ignore_cleanup_errors=True) as data:
+        cluster = _lay_out(Path(data), jars, nodes)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The nodes that form one Kafka cluster."""
+
+    nodes: Sequence[KafkaNode]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The addresses of all nodes, as a client wants them."""
+        return ",".join(node.address for node in self.nodes)
+
+    def start(self) -> None:
+        """Start every node that does not run and wait until all of them accept clients."""
+        for node in self.nodes:
+            node.launch()
+        self.wait_until_ready(brokers=len(self.nodes))
+
+    def stop(self) -> None:
+        """End every node; the data stays until the block of `start_kafka` ends."""
+        for node in reversed(self.nodes):
+            node.terminate()
+        for node in self.nodes:
+            node.stop()
+
+    def wait_until_ready(self, *, brokers: int) -> None:
+        """Wait until clients see this many live brokers.
+
+        Raises:
+            RuntimeError: no node runs any more.
+            TimeoutError: fewer brokers after `START_TIMEOUT_S`.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        client = AdminClient(
+            {"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 250}
+        )
+        while _count_brokers(client) != brokers:
+            client.poll(0.05)
+            if not any(node.is_running for node in self.nodes):
+                raise RuntimeError(f"Kafka ended while starting:\n{self.nodes[0].log_tail()}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Kafka accepts no clients:\n{self.nodes[0].log_tail()}")
+
+
+class KafkaNode:
+    """One broker and controller in a JVM of its own, on fixed ports and one data directory."""
+
+    def __init__(self, directory: Path, jars: Path, *, port: int) -> None:
+        self.address = f"{HOST}:{port}"
+        self._directory = directory
+        self._jars = jars
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the JVM lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The JVM's process id, for signals such as SIGSTOP.
+
+        Raises:
+            RuntimeError: the node does not run.
+        """
+        if self._process is None:
+            raise RuntimeError("this node does not run")
+        return self._process.pid
+
+    def format(self, cluster_id: str, properties: dict[str, object]) -> None:
+        """Write the configuration and an empty data directory.
+
+        Raises:
+            RuntimeError: Kafka's storage tool refused, with its words.
+        """
+        self._directory.mkdir(parents=True)
+        lines = [f"{key}={value}" for key, value in properties.items()]
+        lines.append(f"log.dirs={self._directory / 'data'}")
+        self._config.write_text("\n".join(lines), encoding="utf-8")
+        tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config))
+        done = subprocess.run(self._java("-Xmx128m", *tool), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
+
+    def launch(self) -> None:
+        """Start the JVM if it does not run; the caller waits until clients are accepted."""
+        if self.is_running:
+            return
+        command = self._java("-Xms256m", "-Xmx512m", "kafka.Kafka", str(self._config))
+        with self._log.open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal ends the tests, and they end the broker in order.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._guard = _guard(self._process.pid, self._directory.parent)
+
+    def kill(self) -> None:
+        """Take the node away as a crash does (SIGKILL); `launch` brings it back on the same data."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask the node to stop and return at once."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """Stop the node in order, by force after `STOP_TIMEOUT_S`."""
+        self._end(signal.SIGTERM)
+
+    def log_tail(self) -> str:
+        """The last lines that the broker logged."""
+        if not self._log.exists():
+            return "(no log)"
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-40:])
+
+    @property
+    def _config(self) -> Path:
+        return self._directory / "server.properties"
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "broker.log"
+
+    def _java(self, *arguments: str) -> list[str]:
+        level = "-Dorg.apache.logging.log4j.level=WARN"
+        return [java_program(), "-cp", str(self._jars / "*"), level, "-XX:-UsePerfData", *arguments]
+
+    def _end(self, sign: signal.Signals) -> None:
+        process, guard = self._process, self._guard
+        self._process = self._guard = None
+        if process is not None:
+            process.send_signal(sign)
+            try:
+                process.wait(timeout=STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if guard is not None:
+            _dismiss(guard)
+
+
+def _lay_out(directory: Path, jars: Path, count: int) -> Cluster:
+    ports = _free_ports(2 * count)
+    brokers, controllers = ports[:count], ports[count:]
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
+    voters = ",".join(f"{index + 1}@{HOST}:{port}" for index, port in enumerate(controllers))
+    nodes = []
+    for index, (broker, controller) in enumerate(zip(brokers, controllers, strict=True)):
+        node = KafkaNode(directory / f"node-{index + 1}", jars, port=broker)
+        node.format(cluster_id, _properties(index + 1, broker, controller, voters, count))
+        nodes.append(node)
+    return Cluster(nodes)
+
+
+def _properties(node: int, broker: int, controller: int, voters: str, count: int) -> dict[str, object]:
+    listeners = f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}"
+    in_sync = max(1, count - 1)
+    return {
+        "process.roles": "broker,controller",
+        "node.id": node,
+        "controller.quorum.voters": voters,
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": count,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.num.partitions": 4,
+        "offsets.topic.replication.factor": count,
+        "transaction.state.log.num.partitions": 4,
+        "transaction.state.log.replication.factor": count,
+        "transaction.state.log.min.isr": in_sync,
+        "share.coordinator.state.topic.replication.factor": count,
+        "share.coordinator.state.topic.min.isr": in_sync,
+        "group.initial.rebalance.delay.ms": 0,
+        # A killed node may register again only when its former session has expired: shorter than 9 seconds.
+        "broker.session.timeout.ms": 6000,
+        "broker.heartbeat.interval.ms": 1000,
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    taken: list[socket.socket] = []
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        if len(taken) == count:
+            break
+        listener = socket.socket()
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            listener.close()
+            continue
+        taken.append(listener)
+    ports = [listener.getsockname()[1] for listener in taken]
+    for listener in taken:
+        listener.close()
+    return ports
+
+
+def _count_brokers(client: AdminClient) -> int:
+    try:
+        return len(client.list_topics(timeout=1.0).brokers)
+    except KafkaException:
+        return 0
+
+
+def _guard(pid: int, directory: Path) -> subprocess.Popen[bytes]:
+    # Its standard input is a pipe that only this process holds open: when this process dies, by whatever
+    # signal, the pipe closes and the guard ends the broker and removes its data.
+    script = 'cat >/dev/null; kill -KILL "$1"; rm -rf "$2"'
+    command = ["sh", "-c", script, "guard", str(pid), str(directory)]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    # The whole group: killing only the shell would leave its `cat` behind.
+    os.killpg(guard.pid, signal.SIGKILL)
+    guard.wait()
+    if guard.stdin is not None:
+        guard.stdin.close()
