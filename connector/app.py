@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from enum import IntEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final

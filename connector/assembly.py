@@ -6,13 +6,11 @@ in that part's units. This is the only place where adapters and pipeline meet.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
-import re
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from connector.adapters.dead_letter_topic import DeadLetterTopic
@@ -20,6 +18,7 @@ from connector.adapters.edge_client import EdgeClient, HttpSettings
 from connector.adapters.ims import ClientCredentials, NoCredentials, StaticToken, TokenRequest
 from connector.adapters.kafka_properties import consumer_properties, producer_properties
 from connector.adapters.kafka_source import KafkaSource
+from connector.burial import Burial
 from connector.config import Auth, Config, Endpoint, MissingId, StartAt, Tombstone
 from connector.config import Route as RouteConfig
 from connector.core.batcher import Batcher, BatchLimits
@@ -28,16 +27,16 @@ from connector.core.envelope import COLLECT, INTERACT, Envelope
 from connector.core.pacing import Concurrency
 from connector.core.retry import Backoff, WaitForEdge
 from connector.delivery import Delivery, Surroundings
-from connector.gate import Cut, EndpointPause, Gate
+from connector.gate import EndpointPause, Gate
 from connector.logs import KAFKA_LOGGER
+from connector.outcomes import Outcomes
 from connector.pipeline import Pipeline, PipelineSettings
+from connector.progress import Progress
 from connector.request import RouteTarget
 from connector.route import Route, RouteSettings
 from connector.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from connector.ports import Credentials
 
 _INTERACT_MAX_BYTES: Final = 64_000  # the published 64 KB, by the same careful reading as batch.max_bytes
@@ -56,6 +55,18 @@ class Assembly:
     dead_letters: DeadLetterTopic
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """What all routes of one process have in common."""
+
+    surroundings: Surroundings
+    dead_letters: DeadLetterTopic
+    progress: Progress
+    pauses: dict[Endpoint, EndpointPause] = field(
+        default_factory=lambda: {endpoint: EndpointPause() for endpoint in Endpoint}
+    )
+
+
 def assemble(config: Config) -> Assembly:
     """Build and join the parts; nothing is connected yet. Needs a running event loop."""
     telemetry = Telemetry([route.name for route in config.routes])
@@ -68,14 +79,12 @@ def assemble(config: Config) -> Assembly:
     surroundings = Surroundings(
         edge=edge,
         credentials=_credentials(config.edge.auth, telemetry),
-        dead_letters=dead_letters,
         telemetry=telemetry,
-        progress=asyncio.Event(),
         monotonic_s=time.monotonic,
         unix_s=time.time,
     )
-    pauses = {endpoint: EndpointPause() for endpoint in Endpoint}
-    routes = tuple(_route(config, route, surroundings, pauses[route.endpoint]) for route in config.routes)
+    shared = _Shared(surroundings=surroundings, dead_letters=dead_letters, progress=Progress())
+    routes = tuple(_route(config, route, shared) for route in config.routes)
     source = KafkaSource(
         consumer_properties(kafka),
         [topic for route in config.routes for topic in route.topics],
@@ -87,7 +96,7 @@ def assemble(config: Config) -> Assembly:
         source=source,
         routes=routes,
         telemetry=telemetry,
-        progress=surroundings.progress,
+        progress=shared.progress,
         monotonic_s=time.monotonic,
     )
     return Assembly(
@@ -133,32 +142,43 @@ def _credentials(auth: Auth | None, telemetry: Telemetry) -> Credentials:
     return ClientCredentials(request, fixed, telemetry=telemetry, jitter=random.random)
 
 
-def _route(config: Config, route: RouteConfig, surroundings: Surroundings, pause: EndpointPause) -> Route:
+def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
     envelope = COLLECT if route.endpoint is Endpoint.COLLECT else INTERACT
-    cut = Cut()
-    gate = Gate(
-        concurrency=Concurrency(_places(config)),
-        pause=pause,
-        cut=cut,
-        probe_interval_s=config.edge.probe_interval_ms / 1000,
-        clock=surroundings.monotonic_s,
-    )
-    retry = config.edge.retry
-    backoff = Backoff(
-        initial_s=retry.initial_ms / 1000,
-        max_s=retry.max_ms / 1000,
-        retry_after_max_s=retry.retry_after_max_ms / 1000,
-    )
-    delivery = Delivery(_target(config, route, envelope), surroundings, gate, cut, WaitForEdge(backoff, random.random))
+    surroundings = shared.surroundings
+    gate = _gate(config, shared.pauses[route.endpoint], surroundings)
+    wait = WaitForEdge(_backoff(config), random.random)
+    outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress)
+    burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
+    target = _target(config, route, envelope)
+    delivery = Delivery(target, surroundings, gate=gate, wait=wait, outcomes=outcomes, burial=burial)
     limits = _batch_limits(route, envelope)
     return Route(
         _route_settings(config, route),
         decoder=Decoder(_decode_rules(config, route, limits)),
         batcher=Batcher(limits),
         delivery=delivery,
+        burial=burial,
+        outcomes=outcomes,
         gate=gate,
-        cut=cut,
         counts=surroundings.telemetry.routes[route.name],
+    )
+
+
+def _gate(config: Config, pause: EndpointPause, surroundings: Surroundings) -> Gate:
+    return Gate(
+        concurrency=Concurrency(_places(config)),
+        pause=pause,
+        probe_interval_s=config.edge.probe_interval_ms / 1000,
+        clock=surroundings.monotonic_s,
+    )
+
+
+def _backoff(config: Config) -> Backoff:
+    retry = config.edge.retry
+    return Backoff(
+        initial_s=retry.initial_ms / 1000,
+        max_s=retry.max_ms / 1000,
+        retry_after_max_s=retry.retry_after_max_ms / 1000,
     )
 
 

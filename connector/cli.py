@@ -13,6 +13,8 @@ import typer
 from connector.adapters.kafka_properties import refused_producer_properties, refused_properties
 from connector.app import ExitCode, run
 from connector.config import Config, ConfigError, load_config
+from connector.local.edge_command import HELP as EDGE_HELP
+from connector.local.edge_command import edge_command
 from connector.logs import set_up_logs
 
 if sys.platform != "win32":
@@ -43,6 +45,9 @@ def check(config: ConfigFile) -> None:
     """Check a configuration file, report everything that is wrong with it, and exit."""
     _load(config)
     typer.echo(f"{config}: fine")
+
+
+app.command("edge", help=EDGE_HELP)(edge_command)
 
 
 def _load(path: Path) -> Config:

@@ -11,27 +11,27 @@ Owner: the event loop. One `Delivery` serves one route; each batch runs as one t
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_result
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from connector.core.codes import Action
 from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
-from connector.core.offsets import runs
 from connector.core.retry import WaitForEdge, retry_after_s
 from connector.core.verdict import Asked, Verdict, judge
-from connector.ports import Credentials, DeadLetterFailed, DeadLetters, Edge, TokenFailed
+from connector.ports import Credentials, Edge, TokenFailed
 from connector.request import Request, Shipment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from connector.gate import Cut, Gate
-    from connector.model import Event, Rejection
+    from connector.burial import Burial
+    from connector.gate import Gate
+    from connector.model import Event
+    from connector.outcomes import Outcomes
     from connector.request import RouteTarget
     from connector.telemetry import Telemetry
 
@@ -40,19 +40,13 @@ class Defect(Exception):  # noqa: N818 - it says what it is: this connector brok
     """An answer shows that this connector sends what it must never send."""
 
 
-class _Abandoned(Exception):  # noqa: N818 - not an error: the assignment ends before the dead letter is written
-    """A dead letter is not worth another try."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a delivery works with."""
 
     edge: Edge
     credentials: Credentials
-    dead_letters: DeadLetters
     telemetry: Telemetry
-    progress: asyncio.Event  # set whenever an event was settled or abandoned
     monotonic_s: Callable[[], float]
     unix_s: Callable[[], float]
 
@@ -67,13 +61,21 @@ class Delivery:
     """Delivers the batches of one route."""
 
     def __init__(
-        self, target: RouteTarget, surroundings: Surroundings, gate: Gate, cut: Cut, wait: WaitForEdge
+        self,
+        target: RouteTarget,
+        surroundings: Surroundings,
+        *,
+        gate: Gate,
+        wait: WaitForEdge,
+        outcomes: Outcomes,
+        burial: Burial,
     ) -> None:
         self._target = target
         self._with = surroundings
         self._gate = gate
-        self._cut = cut
         self._wait = wait
+        self._outcomes = outcomes
+        self._burial = burial
         self._accepted_at = float("-inf")  # when this route last had an acceptance
 
     async def deliver(self, batch: Sequence[Event]) -> None:
@@ -82,7 +84,7 @@ class Delivery:
         Raises:
             Defect: the endpoint answered that this connector broke a rule; nothing is settled by it.
         """
-        shipment = Shipment(batch)
+        shipment = Shipment.of(batch)
         isolation = Isolation()
         steps = isolation.steps(len(batch))
         group = next(steps, None)
@@ -92,47 +94,7 @@ class Delivery:
                 group = steps.send(outcome)
             except StopIteration:
                 group = None
-        at_fault = [(batch[position], shipment.blame[position]) for position in isolation.at_fault]
-        await asyncio.gather(*(self.bury(event, rejection) for event, rejection in at_fault))
-
-    async def bury(self, event: Event, rejection: Rejection) -> None:
-        """Write one dead letter, however long that takes, and settle its record."""
-        route = self._target.route
-        tries = AsyncRetrying(
-            retry=retry_if_exception_type(DeadLetterFailed),
-            wait=self._wait,
-            sleep=self._cut.sleep,
-            before_sleep=partial(self._dead_letter_failed, event),
-        )
-        try:
-            await tries(self._write_dead_letter, event, rejection, tries.statistics)
-        except _Abandoned:
-            self._abandon([event])
-        else:
-            self._with.telemetry.event_dead_lettered(route, event.record, rejection)
-            self._settle([event])
-        finally:
-            self._release(event)
-
-    def skip(self, tombstones: Sequence[Event]) -> None:
-        """Settle records that carry nothing to deliver."""
-        self._settle(tombstones)
-        self._with.telemetry.tombstones_skipped(self._target.route, len(tombstones))
-
-    async def _write_dead_letter(self, event: Event, rejection: Rejection, statistics: dict[str, object]) -> None:
-        owner = event.owner
-        if owner.is_closed or (owner.is_leaving and statistics["attempt_number"] != 1):
-            raise _Abandoned
-        target = self._target
-        await self._with.dead_letters.write(target.route, target.datastream_id, event.record, rejection)
-
-    def _dead_letter_failed(self, event: Event, state: RetryCallState) -> None:
-        """While the topic cannot be written the route holds: going on would only pile up what waits for it."""
-        failure = state.outcome.exception() if state.outcome else None
-        if isinstance(failure, DeadLetterFailed):
-            self._with.telemetry.dead_letter_failed(self._target.route, failure.cause, failure.remedy)
-            meaning = "A dead letter cannot be written."
-            self._hold(event, f"dead_letter_{failure.cause}", meaning=meaning, remedy=failure.remedy)
+        await self._burial.bury([(batch[position], shipment.blame[position]) for position in isolation.at_fault])
 
     async def _send_group(self, shipment: Shipment, group: Group) -> Outcome:
         """Send one group until it has a final verdict; settle what is accepted, remember who is blamed."""
@@ -140,12 +102,12 @@ class Delivery:
         try:
             verdict = await self._until_final(request)
         finally:
-            self._release(request)
+            self._outcomes.release(request)
         if verdict is None:
-            return Fate.ACCEPTED  # nothing of it was left to send: there is nobody to look for
+            return Fate.GONE
         if verdict.action is Action.ACCEPT:
             self._accepted(request, verdict)
-            return Fate.ACCEPTED
+            return Fate.ACCEPTED if len(request.positions) == len(group) else Fate.GONE
         self._with.telemetry.isolation_started(self._target.route, verdict, events=len(request.positions))
         rejection = request.rejection(verdict)
         shipment.blame.update(dict.fromkeys(request.positions, rejection))
@@ -171,7 +133,7 @@ class Delivery:
             tries = AsyncRetrying(
                 retry=retry_if_result(lambda last: last is not None and not self._is_final(request, last)),
                 wait=self._wait,
-                sleep=self._cut.sleep,
+                sleep=self._gate.sleep,
                 before_sleep=partial(self._react, request),
             )
             last: Verdict | None = verdict
@@ -214,7 +176,7 @@ class Delivery:
         while True:
             is_shut = self._gate.is_blocked(request)
             has_to_wait = is_shut or request.attempts > 0 or self._gate.is_failing
-            self._abandon(request.drop_ending(only_closed=not has_to_wait))
+            self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
             if not request.positions:
                 return False
             if not is_shut:
@@ -224,11 +186,11 @@ class Delivery:
     async def _attempt(self, request: Request) -> Verdict:
         """Send once and judge the answer."""
         target = self._target
-        events = request.events
         try:
             headers = await self._with.credentials.headers()
         except TokenFailed as failure:
             return _without_token(failure)
+        events = request.events
         body = target.envelope.body([event.fragment for event in events])
         started_at = self._with.monotonic_s()
         request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
@@ -274,11 +236,11 @@ class Delivery:
             case Action.FOREIGN:
                 self._failed(request, verdict, state.upcoming_sleep)
                 if request.foreign_answers >= self._target.foreign_answer_tries:
-                    self._hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+                    self._outcomes.hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
             case Action.RENEW_TOKEN:
                 await self._renew_token(request, verdict)
             case Action.HOLD:
-                self._hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+                self._outcomes.hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
             case Action.DEFECT:
                 raise Defect(f"{verdict.cause}: {verdict.meaning} {verdict.remedy}")
             case Action.ACCEPT | Action.ISOLATE | Action.HALVE:
@@ -297,45 +259,18 @@ class Delivery:
         """A token is renewed once per request; refused again, it is the configuration that is wrong."""
         if request.token_was_renewed:
             request.token_was_renewed = False  # the next probe renews once more: the secret may be mended
-            self._hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+            self._outcomes.hold(request, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
             return
         request.token_was_renewed = True
         with suppress(TokenFailed):  # the next try asks again, and says why there is no token
             await self._with.credentials.renew(request.headers)
 
-    def _hold(self, prober: object, cause: str, *, meaning: str, remedy: str) -> None:
-        self._gate.close(cause, prober)
-        self._with.telemetry.route_held(self._target.route, cause, meaning=meaning, remedy=remedy)
-
-    def _release(self, prober: object) -> None:
-        held_s = self._gate.open(prober)
-        if held_s is not None:
-            self._with.telemetry.route_released(self._target.route, seconds=held_s)
-
     def _accepted(self, request: Request, verdict: Verdict) -> None:
         self._accepted_at = self._with.monotonic_s()
         self._gate.succeeded()
-        events = request.events
-        late = self._settle(events)
-        self._with.telemetry.events_accepted(self._target.route, len(events), late=late)
+        self._outcomes.accept(request.runs, len(request.positions))
         if verdict.reports:
             self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
-
-    def _settle(self, events: Sequence[Event]) -> int:
-        """Settle events; returns how many belong to an assignment that is over."""
-        late = 0
-        for owner, first, end in runs(events):
-            if not owner.settle(first, end):
-                late += end - first
-        self._with.progress.set()
-        return late
-
-    def _abandon(self, events: Sequence[Event]) -> None:
-        for event in events:
-            event.owner.abandon(1)
-        if events:
-            self._with.telemetry.events_abandoned(self._target.route, len(events))
-            self._with.progress.set()
 
 
 def _without_token(failure: TokenFailed) -> Verdict:

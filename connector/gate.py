@@ -19,28 +19,6 @@ if TYPE_CHECKING:
     from connector.core.pacing import Concurrency
 
 
-class Cut:
-    """Lets waits end early: at a stop or a revoke, whoever waits looks again at whether it should."""
-
-    __slots__ = ("_event",)
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def cut(self) -> None:
-        """Wake everybody who sleeps now."""
-        self._event.set()
-        self._event = asyncio.Event()
-
-    async def sleep(self, seconds: float | None) -> None:
-        """Sleep, for ever where `seconds` is None, or until somebody cuts."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-
-
 @dataclass(slots=True)
 class EndpointPause:
     """The moment, in monotonic seconds, before which an endpoint wants no request from anybody."""
@@ -77,15 +55,14 @@ class Gate:
         *,
         concurrency: Concurrency,
         pause: EndpointPause,
-        cut: Cut,
         probe_interval_s: float,
         clock: Callable[[], float],
     ) -> None:
         self._concurrency = concurrency
         self._pause = pause
-        self._cut = cut
         self._probe_interval_s = probe_interval_s
         self._clock = clock
+        self._cut = asyncio.Event()
         self._in_use = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.hold: Hold | None = None
@@ -99,7 +76,20 @@ class Gate:
     async def wait(self) -> None:
         """Wait until it is worth looking at `is_blocked` again."""
         seconds = None if self.hold else max(0.0, self._pause.until - self._clock())
-        await self._cut.sleep(seconds)
+        await self.sleep(seconds)
+
+    async def sleep(self, seconds: float | None) -> None:
+        """Sleep, for ever where `seconds` is None, or until somebody cuts."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._cut.wait()
+        except TimeoutError:
+            return
+
+    def cut(self) -> None:
+        """Wake everybody who sleeps here now, to look again at whether waiting is still right."""
+        self._cut.set()
+        self._cut = asyncio.Event()
 
     async def take_place(self) -> None:
         """Wait for a place among the requests under way; first come, first served."""
@@ -148,7 +138,7 @@ class Gate:
 
     async def wait_for_probe(self) -> None:
         """Let time pass before the next probe."""
-        await self._cut.sleep(self._probe_interval_s)
+        await self.sleep(self._probe_interval_s)
 
     def open(self, prober: object) -> float | None:
         """Release the hold if `prober` is the one who probes; how long it lasted in seconds, else None."""
@@ -156,7 +146,7 @@ class Gate:
             return None
         held_s = self._clock() - self.hold.since
         self.hold = None
-        self._cut.cut()
+        self.cut()
         return held_s
 
     def _admit(self) -> None:

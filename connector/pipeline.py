@@ -17,8 +17,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.core.offsets import PartitionOffsets
-from connector.model import offset_of
+from connector.backpressure import Backpressure
+from connector.commits import Commits, committable
+from connector.core.offsets import PartitionOffsets, open_records
 from connector.ports import SourceFatal, Start
 from connector.route import Route, open_bytes_of
 
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
     from connector.model import Event, Record, Rejection
     from connector.ports import Source
+    from connector.progress import Progress
     from connector.telemetry import Telemetry
 
 _POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
 _POLL_BYTES: Final = 8 * 1024 * 1024  # what one poll may bring: with records of 1 MB a thousand would be too many
 _ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
-_FULL_FOR_S: Final = 0.5  # a pause throws away what was read ahead, so a short fullness is waited out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +67,20 @@ class Pipeline:
         source: Source,
         routes: Sequence[Route],
         telemetry: Telemetry,
-        progress: asyncio.Event,
+        progress: Progress,
         monotonic_s: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._source = source
         self._routes = tuple(routes)
         self._telemetry = telemetry
-        self._progress = progress  # set whenever something was settled or abandoned
+        self._progress = progress
         self._now = monotonic_s
+        self._commits = Commits(source, telemetry, interval_s=settings.commit_interval_s)
+        self._backpressure = Backpressure(self._routes, source, telemetry)
         self._owners: dict[PartitionOffsets, Route] = {}
-        self._committing: set[PartitionOffsets] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._generation = 0
-        self._commit_at = 0.0
-        self._full_since: float | None = None
         self._mean_record_bytes = 1024.0
         self._failure: BaseException | None = None
         self._stopping_since: float | None = None
@@ -117,16 +117,16 @@ class Pipeline:
     async def _turn(self) -> None:
         if self._failure is not None:
             raise self._failure
-        if self._is_full():
-            await self._wait_for_progress(_POLL_S)
+        if self._backpressure.should_wait(self._now()):
+            await self._progress.wait(_POLL_S)
         else:
             most = min(self._settings.max_poll_records, int(_POLL_BYTES / self._mean_record_bytes) + 1)
             for owner, records in await self._source.poll(most, self._poll_s()):
                 self._admit(owner, records)
         now = self._now()
         self._flush(now)
-        self._commit(now)
-        self._balance()
+        self._commits.start_if_due(self._owners, now)
+        self._backpressure.balance(self._owners, now)
 
     def _poll_s(self) -> float:
         """How long to wait for records: no longer than the first batch may linger."""
@@ -138,8 +138,10 @@ class Pipeline:
         route = self._owners.get(owner)
         if route is None:
             return  # the partition left between the poll and now; its next owner reads them
-        records = self._open(owner, records)
-        events, rejected, skipped = route.decode(owner, records)
+        fresh = open_records(owner, records)
+        if len(fresh) < len(records):
+            self._telemetry.records_seen_again(owner, len(records) - len(fresh))
+        events, rejected, skipped = route.decode(owner, fresh)
         size = open_bytes_of(events)
         if events:
             self._mean_record_bytes += (size / len(events) - self._mean_record_bytes) / 16
@@ -149,24 +151,7 @@ class Pipeline:
         if rejected:
             self._spawn(self._bury(route, rejected))
         if skipped:
-            route.delivery.skip(skipped)
-
-    def _open(self, owner: PartitionOffsets, records: Sequence[Record]) -> Sequence[Record]:
-        """Open the offsets of records; returns those that were not opened before under this assignment."""
-        expected = owner.next_offset
-        if expected is not None and records and offset_of(records[0]) < expected:
-            fresh = [record for record in records if offset_of(record) >= expected]
-            self._telemetry.records_seen_again(owner, len(records) - len(fresh))
-            records = fresh
-        if not records:
-            return records
-        first, end = offset_of(records[0]), offset_of(records[-1]) + 1
-        if end - first == len(records):
-            owner.open(first, end)
-            return records
-        for record in records:  # gaps: compacted records or a transaction's markers
-            owner.open(offset_of(record), offset_of(record) + 1)
-        return records
+            route.outcomes.skip(skipped)
 
     def _flush(self, now: float) -> None:
         """Send off the batches that have lingered long enough."""
@@ -189,7 +174,7 @@ class Pipeline:
         size = sum(len(event.record.value() or b"") for event, _ in rejected)
         route.open_bytes += size
         try:
-            await asyncio.gather(*(route.delivery.bury(event, rejection) for event, rejection in rejected))
+            await route.burial.bury(rejected)
         finally:
             route.open_bytes -= size
 
@@ -202,68 +187,13 @@ class Pipeline:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
-        self._progress.set()
+        self._progress.note()
 
-    def _is_full(self) -> bool:
-        """Whether to read nothing for a moment: every route is full, and has been only for a short while."""
-        if not all(route.is_full and not route.is_paused for route in self._routes):
-            self._full_since = None
-            return False
-        self._full_since = self._full_since or self._now()
-        return self._now() - self._full_since < _FULL_FOR_S
-
-    def _balance(self) -> None:
-        """Pause the partitions of routes that are full for longer, resume those of routes that have room again."""
-        is_brief = self._full_since is not None and self._now() - self._full_since < _FULL_FOR_S
-        for route in self._routes:
-            if route.is_paused and route.has_room:
-                route.is_paused = False
-                self._source.resume(self._owned_by(route))
-                self._telemetry.consumption_resumed(route.settings.name)
-            elif route.is_full and not route.is_paused and not is_brief:
-                route.is_paused = True
-                self._source.pause(self._owned_by(route))
-                self._telemetry.consumption_paused(route.settings.name, "held" if route.gate.hold else "full")
-
-    def _owned_by(self, route: Route) -> list[PartitionOffsets]:
-        return [owner for owner, its_route in self._owners.items() if its_route is route]
-
-    async def _wait_for_progress(self, timeout_s: float) -> None:
-        self._progress.clear()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._progress.wait()
-        except TimeoutError:
-            return
-
-    # Commits
-
-    def _commit(self, now: float) -> None:
-        """Start to commit what is settled. What fails is committed again, whether or not new records come."""
-        if now < self._commit_at:
-            return
-        self._commit_at = now + self._settings.commit_interval_s
-        offsets = self._committable(owner for owner in self._owners if owner not in self._committing)
-        if offsets:
-            self._committing.update(owner for owner, _ in offsets)
-            self._source.commit(offsets)
-
-    @staticmethod
-    def _committable(owners: Iterable[PartitionOffsets]) -> list[tuple[PartitionOffsets, int]]:
-        found = [(owner, owner.committable) for owner in owners]
-        return [(owner, offset) for owner, offset in found if offset is not None]
+    # What the source tells and asks
 
     def commit_ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
-        """Note what the broker confirmed."""
-        self._committing.discard(owner)
-        if error is not None:
-            self._telemetry.commit_failed(owner, error)
-            return
-        owner.committed = offset
-        self._telemetry.offsets_committed(owner)
-        self._progress.set()
-
-    # Rebalances
+        """Note how a commit ended."""
+        self._commits.ended(owner, offset, error)
 
     async def assigned(self, starts: Sequence[Start]) -> Sequence[PartitionOffsets]:
         """Begin a new assignment for each partition."""
@@ -297,7 +227,7 @@ class Pipeline:
         self._finish(owners)
         if self._may_wait:
             await self._until_drained(owners, started + self._settings.revoke_timeout_s)
-        offsets = self._committable(owners)
+        offsets = committable(owners)
         abandoned = sum(owner.open_count for owner in owners)
         self._let_go(owners)
         self._telemetry.partitions_revoked(owners, abandoned=abandoned, seconds=self._now() - started)
@@ -322,19 +252,19 @@ class Pipeline:
             batch = route.batcher.flush()
             if batch:
                 self._dispatch(route, batch)
-            route.cut.cut()
+            route.gate.cut()
 
     async def _until_drained(self, owners: Sequence[PartitionOffsets], deadline: float) -> None:
         while not all(owner.is_drained for owner in owners) and self._now() < deadline:
-            await self._wait_for_progress(deadline - self._now())
+            await self._progress.wait(deadline - self._now())
 
     def _let_go(self, owners: Sequence[PartitionOffsets]) -> None:
         for owner in owners:
             owner.close()
             self._owners.pop(owner, None)
-            self._committing.discard(owner)
+            self._commits.forget(owner)
         for route in self._routes:
-            route.cut.cut()
+            route.gate.cut()
 
     # Stop
 
@@ -351,13 +281,12 @@ class Pipeline:
         self._source.pause(self._owners)
         while self._now() < deadline and not self._is_done():
             self._finish(())
-            self._commit_at = 0.0
-            self._commit(self._now())
+            self._commits.start(self._owners)
             await self._source.poll(1, _POLL_S)
         left = tuple(self._owners)
         report = StopReport(
             open_records=sum(owner.open_count for owner in left),
-            uncommitted_partitions=len(self._committable(left)),
+            uncommitted_partitions=len(committable(left)),
             seconds=self._now() - started,
         )
         await self._leave(max(1.0, deadline - self._now()))

@@ -137,7 +137,7 @@ class Credentials(Protocol):
         ...
 
 
-class DeadLetterFailed(Exception):
+class DeadLetterFailed(Exception):  # noqa: N818 - it says what happened
     """A dead letter could not be written; its record is still open."""
 
     def __init__(self, cause: str, remedy: str) -> None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from connector.core.codes import Action
+from connector.core.offsets import runs
 from connector.model import Event, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from connector.core.envelope import Envelope
     from connector.core.isolation import Group
+    from connector.core.offsets import PartitionOffsets
     from connector.core.verdict import EndpointKind, Verdict
 
 
@@ -36,8 +38,19 @@ class Shipment:
     """A batch on its way to the verdicts; positions in it name its events."""
 
     events: Sequence[Event]
+    runs: tuple[tuple[PartitionOffsets, int, int], ...]  # of all its events, counted once
     blame: dict[int, Rejection] = field(default_factory=dict)  # by position: the latest refusal that held it
     abandoned: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, batch: Sequence[Event]) -> Shipment:
+        """A shipment of one batch."""
+        return cls(batch, tuple(runs(batch)))
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether an assignment of one of its events is over, or about to be."""
+        return any(owner.is_leaving for owner, _, _ in self.runs)
 
     def abandon(self, positions: list[int]) -> list[Event]:
         """Give up events whose assignment ends; returns those that were not given up before."""
@@ -71,13 +84,24 @@ class Request:
         return cls(shipment, list(group))
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> Sequence[Event]:
         """The events that it carries now."""
         events = self.shipment.events
+        if len(self.positions) == len(events):
+            return events
         return [events[position] for position in self.positions]
+
+    @property
+    def runs(self) -> Iterable[tuple[PartitionOffsets, int, int]]:
+        """The (owner, first, end) runs of the events that it carries now."""
+        if len(self.positions) == len(self.shipment.events):
+            return self.shipment.runs
+        return runs(self.events)
 
     def drop_ending(self, *, only_closed: bool) -> list[Event]:
         """Leave out events whose assignment is over, or about to be; returns those newly given up."""
+        if not self.shipment.is_touched:
+            return []
         events = self.shipment.events
         ending = [
             position

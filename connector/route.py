@@ -16,12 +16,14 @@ from connector.model import Event, Rejection, offset_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from connector.burial import Burial
     from connector.core.batcher import Batcher
     from connector.core.decode import Decoder
     from connector.core.offsets import PartitionOffsets
     from connector.delivery import Delivery
-    from connector.gate import Cut, Gate
+    from connector.gate import Gate
     from connector.model import Record
+    from connector.outcomes import Outcomes
     from connector.telemetry import RouteCounts
 
 _RECORD_OVERHEAD_BYTES: Final = 400  # what an open event costs beside its bytes: the client's object and ours
@@ -58,15 +60,17 @@ class Route:
         decoder: Decoder,
         batcher: Batcher,
         delivery: Delivery,
+        burial: Burial,
+        outcomes: Outcomes,
         gate: Gate,
-        cut: Cut,
         counts: RouteCounts,
     ) -> None:
         self.settings = settings
         self.batcher = batcher
         self.delivery = delivery
+        self.burial = burial
+        self.outcomes = outcomes
         self.gate = gate
-        self.cut = cut
         self.counts = counts
         self.open_bytes = 0
         """Bytes of records that were read and are neither settled nor abandoned."""

@@ -174,8 +174,9 @@ class Telemetry:
         if not verdict.is_published:
             self.code_unknown(route, verdict)
         self._log.debug(
-            "request_answered", route=route, cause=verdict.cause, action=verdict.action.value, events=len(request.positions),
-            bytes=size, ms=round(seconds * 1000, 1), attempt=request.attempts, request_id=request.request_id,
+            "request_answered", route=route, cause=verdict.cause, action=verdict.action.value,
+            events=len(request.positions), bytes=size, ms=round(seconds * 1000, 1), attempt=request.attempts,
+            request_id=request.request_id,
         )  # fmt: skip
 
     def events_accepted(self, route: str, count: int, *, late: int) -> None:

@@ -109,10 +109,17 @@ class KafkaSource:
         return await self._loop.run_in_executor(self._thread, function, *arguments)
 
     def _submit(self, function: Callable[..., None], *arguments: object) -> None:
-        future = self._thread.submit(function, *arguments)
-        future.add_done_callback(lambda done: done.cancelled() or done.result())
+        self._thread.submit(self._guard, function, *arguments)
 
     # ---- On the Kafka thread from here on ----
+
+    def _guard(self, function: Callable[..., None], *arguments: object) -> None:
+        """Run what nobody waits for. It can fail only because partitions left meanwhile, or the client is closed."""
+        try:
+            function(*arguments)
+        except (KafkaException, RuntimeError) as error:
+            fault = error.args[0]
+            self._tell(self._listener.source_fault, fault if isinstance(fault, KafkaError) else KafkaError(-1))
 
     def _ask(self, question: Coroutine[Any, Any, T]) -> T:
         """Put a question to the event loop and wait; the loop bounds the answer by its own deadline."""

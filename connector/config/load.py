@@ -39,7 +39,7 @@ def load_config(path: pathlib.Path, environ: Mapping[str, str]) -> Config:
             alone.
     """
     document = read_document(path)
-    values = fill(document, environ, path.parent)
+    values = fill(document, environ, path.parent.absolute())
     config, errors = _validate(values)
     problems = [*values.problems, *_explain(errors, document, values)]
     damaged = values.broken | _paths(errors)

@@ -7,6 +7,7 @@ the loader reads it. A test fails while the files differ from the model.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,8 +102,13 @@ def _table(rows: Iterator[Setting]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    return plain_schema()
+
+
 def _node(path: tuple[str, ...]) -> dict[str, Any]:
-    node = plain_schema()
+    node = _schema()
     for step in path:
         node = node.get("items", node)["properties"][step]
     return node

@@ -97,12 +97,8 @@ CODES: dict[str, Row] = {
     ),
     "0500-401": Row(Action.RENEW_TOKEN, "The token is missing.", "Check edge.auth."),
     "0501-401": Row(Action.HOLD, "The token lacks the rights for this call.", _RIGHTS),
-    "0502-401": Row(
-        Action.RENEW_TOKEN, "The token is not valid.", "Check edge.auth: client, secret, organisation."
-    ),
-    "0503-401": Row(
-        Action.RENEW_TOKEN, "The token has expired.", "Check edge.auth, and this machine's clock."
-    ),
+    "0502-401": Row(Action.RENEW_TOKEN, "The token is not valid.", "Check edge.auth: client, secret, organisation."),
+    "0503-401": Row(Action.RENEW_TOKEN, "The token has expired.", "Check edge.auth, and this machine's clock."),
     "0504-401": Row(Action.HOLD, "The token lacks a scope.", _RIGHTS),
     "0505-401": Row(Action.HOLD, "The organisation may not use this datastream.", _RIGHTS),
     "0506-401": Row(Action.HOLD, "The technical account lacks rights.", _RIGHTS),
@@ -117,15 +113,11 @@ _UNKNOWN_4XX = Row(Action.ISOLATE, "The request was refused for a reason that is
 STATUSES: dict[int, Row] = {
     401: Row(Action.RENEW_TOKEN, "The token was refused.", "Check edge.auth."),
     403: Row(Action.HOLD, "The call is forbidden.", _RIGHTS),
-    404: Row(
-        Action.HOLD, "Nothing answers at this path.", "Check edge.base_url, location_hint and datastream_id."
-    ),
+    404: Row(Action.HOLD, "Nothing answers at this path.", "Check edge.base_url, location_hint and datastream_id."),
     405: Row(Action.HOLD, "The path does not take POST.", "Check edge.base_url."),
     408: Row(Action.RETRY, "The request took too long to arrive.", _WAIT),
     413: Row(Action.HALVE, "The body is too large.", "Lower batch.max_bytes for this route."),
-    415: Row(
-        Action.HOLD, "The content type was refused.", "Look for a proxy that changes the Content-Type header."
-    ),
+    415: Row(Action.HOLD, "The content type was refused.", "Look for a proxy that changes the Content-Type header."),
     425: Row(Action.RETRY, "The endpoint wants the request later.", _WAIT),
     429: Row(Action.RETRY, "The allowance is used up.", "Lower edge.request_units_per_second if this lasts."),
     500: Row(Action.RETRY_FEW, "Unexpected fault at the endpoint.", _WAIT),
@@ -158,37 +150,23 @@ class NoAnswer(StrEnum):
 
 
 NO_ANSWERS: dict[NoAnswer, Row] = {
-    NoAnswer.REFUSED: Row(
-        Action.RETRY, "The connection was refused.", "Check edge.base_url and the network path."
-    ),
+    NoAnswer.REFUSED: Row(Action.RETRY, "The connection was refused.", "Check edge.base_url and the network path."),
     NoAnswer.DNS: Row(Action.RETRY, "The host's name could not be resolved.", "Check edge.base_url and DNS."),
     NoAnswer.TLS: Row(
         Action.RETRY,
         "No TLS session.",
         "Check the certificate, this machine's clock, and proxies in between.",
     ),
-    NoAnswer.CONNECT_TIMEOUT: Row(
-        Action.RETRY, "No connection in time.", "Check the network path and firewalls."
-    ),
-    NoAnswer.UNREACHABLE: Row(
-        Action.RETRY, "The host cannot be reached.", "Check the network path and file limits."
-    ),
+    NoAnswer.CONNECT_TIMEOUT: Row(Action.RETRY, "No connection in time.", "Check the network path and firewalls."),
+    NoAnswer.UNREACHABLE: Row(Action.RETRY, "The host cannot be reached.", "Check the network path and file limits."),
     NoAnswer.TIMEOUT: Row(Action.RETRY, "No answer in time.", "If this lasts, raise edge.timeout_ms."),
     NoAnswer.DISCONNECTED: Row(Action.RETRY, "The connection closed before an answer.", _WAIT),
     NoAnswer.HALF_ANSWER: Row(Action.RETRY, "The answer broke off.", _WAIT),
-    NoAnswer.NOT_HTTP: Row(
-        Action.FOREIGN, "The answer is not HTTP.", "Check edge.base_url: scheme, host and port."
-    ),
-    NoAnswer.TOO_LONG: Row(
-        Action.FOREIGN, "The answer does not end.", "Find out what answers in the Edge's place."
-    ),
+    NoAnswer.NOT_HTTP: Row(Action.FOREIGN, "The answer is not HTTP.", "Check edge.base_url: scheme, host and port."),
+    NoAnswer.TOO_LONG: Row(Action.FOREIGN, "The answer does not end.", "Find out what answers in the Edge's place."),
 }
 
-NOT_SENT = frozenset(
-    {NoAnswer.REFUSED, NoAnswer.DNS, NoAnswer.TLS, NoAnswer.CONNECT_TIMEOUT, NoAnswer.UNREACHABLE}
-)
+NOT_SENT = frozenset({NoAnswer.REFUSED, NoAnswer.DNS, NoAnswer.TLS, NoAnswer.CONNECT_TIMEOUT, NoAnswer.UNREACHABLE})
 """No body left this process: sending again cannot double anything. All others are ambiguous."""
 
-FOREIGN_REMEDY = (
-    "Find out what answers in the Edge's place: a proxy, a captive portal or a wrong edge.base_url."
-)
+FOREIGN_REMEDY = "Find out what answers in the Edge's place: a proxy, a captive portal or a wrong edge.base_url."

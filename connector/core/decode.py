@@ -76,14 +76,19 @@ class _Bare(_Xdm, gc=False):
     def xdm(self) -> UnsetType:
         return UNSET
 
+    @property
+    def data(self) -> Raw:
+        return _NOTHING
+
 
 class Decoder:
     """Decodes the records of one route."""
 
-    __slots__ = ("_derives_id", "_needs_primary", "_parse", "_plain_bytes", "_rules")
+    __slots__ = ("_asks_for_event", "_derives_id", "_needs_primary", "_parse", "_plain_bytes", "_rules")
 
     def __init__(self, rules: DecodeRules) -> None:
         self._rules = rules
+        self._asks_for_event = rules.shape is Shape.EVENT
         self._needs_primary = rules.needs_primary_identity
         self._derives_id = rules.derive_missing_id
         self._plain_bytes = min(PLAIN_BYTES, rules.max_fragment_bytes)
@@ -91,7 +96,7 @@ class Decoder:
         if rules.shape is Shape.XDM:
             self._parse = json.Decoder(_Bare).decode
 
-    def decode(self, value: bytes, record: Record) -> bytes | Rejection:
+    def decode(self, value: bytes, record: Record) -> bytes | Rejection:  # noqa: C901 - a call costs a tenth of it
         """The event's fragment: bytes that go into a request body as they are; or why there is none.
 
         `record` is looked at only where an `_id` has to be derived. Never raises for any value.
@@ -106,18 +111,21 @@ class Decoder:
         except (MsgspecError, RecursionError):
             return decode_carefully(value, record, self._rules)
         xdm = parsed.xdm
+        bare = xdm is UNSET
         if xdm is UNSET:
-            return self._decode_bare(value, record, parsed)
+            if self._asks_for_event or parsed.data:
+                return decode_carefully(value, record, self._rules)
+            xdm = parsed
         has_primary = False
-        for identities in xdm.identity_map.values():  # written out, because a call costs a tenth of the whole
+        for identities in xdm.identity_map.values():
             for identity in identities:
                 if identity.primary is True:
                     has_primary = True
                 elif type(identity.primary) is str:
-                    return self._complete(value, record, xdm, bare=False)
+                    return self._complete(value, record, xdm, bare=bare)
         if (has_primary or not self._needs_primary) and (xdm.id or not self._derives_id):
-            return value
-        return self._complete(value, record, xdm, bare=False)
+            return enclose(value, self._rules, wrap=True) if bare else value
+        return self._complete(value, record, xdm, bare=bare)
 
     def _check_bytes(self, value: bytes) -> bytes | Rejection:
         """The value without a byte order mark, if its bytes keep the bounds and are UTF-8."""
@@ -129,29 +137,16 @@ class Decoder:
             return reject(RejectionReason.NOT_UTF8, f"The fault is at byte {error.start}: {error.reason}.")
         return value.removeprefix(_BOM)
 
-    def _decode_bare(self, value: bytes, record: Record, parsed: _Value | _Bare) -> bytes | Rejection:
-        if isinstance(parsed, _Value) and (parsed.data or self._rules.shape is Shape.EVENT):
-            return decode_carefully(value, record, self._rules)
-        return self._complete(value, record, parsed, bare=True)
-
     def _complete(self, value: bytes, record: Record, xdm: _Xdm, *, bare: bool) -> bytes | Rejection:
         completed: bytes | None = value
-        primaries = _primaries(xdm)
+        primaries = [identity.primary for identities in xdm.identity_map.values() for identity in identities]
+        strings = primaries.count("true") + primaries.count("false")
         if self._needs_primary and True not in primaries and "true" not in primaries:
             completed = None
-        elif "true" in primaries or "false" in primaries:
-            completed = with_boolean_primaries(value, primaries)
+        elif strings:
+            completed = with_boolean_primaries(value, strings)
         if completed and self._derives_id and not xdm.id:
             completed = with_id(completed, quoted_id(record), bare=bare) if xdm.id is UNSET else None
         if completed is None:
             return decode_carefully(value, record, self._rules)
         return enclose(completed, self._rules, wrap=bare)
-
-
-def _primaries(xdm: _Xdm) -> list[bool | str]:
-    return [
-        identity.primary
-        for identities in xdm.identity_map.values()
-        for identity in identities
-        if identity.primary is not UNSET
-    ]

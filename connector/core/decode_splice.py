@@ -1,19 +1,14 @@
 """The two repairs that a whole stream of events may need, at the fast path's price.
 
 Promise: the answer is either what the careful path would give, or None for "not sure". Both work on text that is
-valid JSON and find places by literal spelling, which is sound under one condition that they check: no lower-case
-letter is written as an escape, so that every key in question stands literally in the text, and the text holds no
-more such literals than there are keys. (Two literals cannot share a quote: a key has no letter before its first
-one and a colon or blank after its last.)
+valid JSON and find places by their literal spelling. That is sound where no lower-case letter is written as an
+escape, so that every place in question is found, and where no more places are found than there are.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 _BLANKS = rb"[ \t\n\r]*+"
 _STRING_PRIMARY: Final = re.compile(rb'("primary"' + _BLANKS + rb":" + _BLANKS + rb')"(true|false)"')
@@ -21,16 +16,15 @@ _XDM_OPENING: Final = re.compile(rb'"xdm"' + _BLANKS + rb":" + _BLANKS + rb"\{(?
 _BARE_OPENING: Final = re.compile(_BLANKS + rb"\{(?=" + _BLANKS + rb'")')
 
 
-def with_boolean_primaries(value: bytes, primaries: Sequence[bool | str]) -> bytes | None:
+def with_boolean_primaries(value: bytes, expected_count: int) -> bytes | None:
     """The value with its identities' "true" and "false" as booleans.
 
-    `primaries` are the values of all members `primary` of the event's identities that count.
+    `expected_count` says how many members `primary` of the event's identities are one of the two strings and count.
     """
-    if not _spells_letters_plainly(value) or value.count(b'"primary"') != len(primaries):
+    if not _spells_letters_plainly(value):
         return None
     repaired, count = _STRING_PRIMARY.subn(rb"\1\2", value)
-    expected = sum(primary in {"true", "false"} for primary in primaries)
-    return repaired if count == expected else None
+    return repaired if count == expected_count else None
 
 
 def with_id(value: bytes, quoted_id: bytes, *, bare: bool) -> bytes | None:

@@ -1,8 +1,9 @@
 """Finds the events at fault in a refused batch, in few requests and without blaming a neighbour.
 
 Promise: an event is found at fault only when the endpoint named it, refused it alone, or refused it in
-at least two requests whose other events it then accepted. One bad event of n costs at most
-ceil(log2 n) + 1 requests after the first refusal (8 for n = 97); n bad ones cost at most 2n - 1.
+at least two requests and then accepted every other event of the smallest of them. One bad event of n costs
+at most ceil(log2 n) + 1 requests after the first refusal (8 for n = 97), k bad ones 2k * ceil(log2 n), and
+any number of them 2n - 1.
 
 The search is a generator over positions in the batch: it yields the group to send next and is sent
 what became of it, so it does no I/O and a plain loop can run it in a test. A refused request was
@@ -28,6 +29,8 @@ class Fate(Enum):
     """The endpoint failed at it again and again, while others got through: proof only if it was alone."""
     TOO_LARGE = auto()
     """The group is too large together; alone, the event is too large for anybody."""
+    GONE = auto()
+    """Not all of it was sent, as some events were given up meanwhile; the rest was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,14 @@ Group = tuple[int, ...]
 class Isolation:
     """The search through one batch; `at_fault` fills while `steps` runs."""
 
-    __slots__ = ("_halvings", "_may_eliminate", "_may_merge", "_parked", "at_fault")
+    __slots__ = ("_may_eliminate", "_may_merge", "_parked", "_unexplained", "at_fault")
 
     def __init__(self) -> None:
         self.at_fault: list[int] = []
         self._parked: list[Group] = []  # not known to be bad, still to be sent; the next one is the last
         self._may_merge = True
         self._may_eliminate = True
-        self._halvings = 0
+        self._unexplained = 0  # groups that ended without a refusal, yet were not accepted as a whole
 
     def steps(self, count: int) -> Generator[Group, Outcome, None]:
         """Send a batch of `count` events and, where it is refused, search it."""
@@ -78,6 +81,9 @@ class Isolation:
                 case Fate.TOO_LARGE:
                     self._halve(group)
                     return ()
+                case Fate.GONE:
+                    self._unexplained += 1
+                    return ()
                 case Named(places):
                     self.at_fault.extend(group[place] for place in sorted(places))
                     group = tuple(position for place, position in enumerate(group) if place not in places)
@@ -92,7 +98,7 @@ class Isolation:
             return
         middle = (len(group) + 1) // 2
         self._parked += [group[middle:], group[:middle]]
-        self._halvings += 1
+        self._unexplained += 1
         self._may_merge = False
 
     def _merge(self) -> Generator[Group, Outcome, None]:
@@ -118,13 +124,13 @@ class Isolation:
         while len(suspects) > 1:
             middle = (len(suspects) + 1) // 2
             left, right = suspects[:middle], suspects[middle:]
-            explained_before = len(self.at_fault) + self._halvings
+            explained_before = len(self.at_fault) + self._unexplained
             refused = yield from self._send(left)
             if refused:
                 self._parked.append(right)
                 suspects, was_sent = refused, True
                 refusals += 1
-            elif len(self.at_fault) + self._halvings > explained_before:
+            elif len(self.at_fault) + self._unexplained > explained_before:
                 self._parked.append(right)  # the left half was not accepted as a whole: nothing follows
                 return
             else:

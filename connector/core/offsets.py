@@ -16,10 +16,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from connector.model import offset_of
 
-    from connector.model import Event
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from connector.model import Event, Record
 
 
 class PartitionOffsets:
@@ -140,6 +142,25 @@ class PartitionOffsets:
         if self._starts[0] <= self.watermark:
             self.watermark = self._ends[0]
             del self._starts[0], self._ends[0]
+
+
+def open_records(owner: PartitionOffsets, records: Sequence[Record]) -> Sequence[Record]:
+    """Open the offsets of records; returns those that were not opened before under this assignment.
+
+    A record that comes a second time is open or settled already: opening it again would deliver it twice.
+    """
+    expected = owner.next_offset
+    if expected is not None and records and offset_of(records[0]) < expected:
+        records = [record for record in records if offset_of(record) >= expected]
+    if not records:
+        return records
+    first, end = offset_of(records[0]), offset_of(records[-1]) + 1
+    if end - first == len(records):
+        owner.open(first, end)
+        return records
+    for record in records:  # there are gaps: compacted records, or a transaction's markers
+        owner.open(offset_of(record), offset_of(record) + 1)
+    return records
 
 
 def runs(events: Iterable[Event]) -> Iterator[tuple[PartitionOffsets, int, int]]:

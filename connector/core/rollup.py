@@ -7,7 +7,10 @@ kinds, which are names from closed sets.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 
 class RollUp:

@@ -152,9 +152,7 @@ def _foreign(answer: Answer, cause: str) -> Verdict:
 
 
 def _from_row(row: Row, cause: str, *, is_ambiguous: bool) -> Verdict:
-    return Verdict(
-        action=row.action, cause=cause, meaning=row.meaning, remedy=row.remedy, is_ambiguous=is_ambiguous
-    )
+    return Verdict(action=row.action, cause=cause, meaning=row.meaning, remedy=row.remedy, is_ambiguous=is_ambiguous)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

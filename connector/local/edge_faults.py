@@ -1,7 +1,15 @@
 """Faults on demand, as JSON: who meets a fault, how long it waits, what it does.
 
+For example, for half a minute every second request to collect is accepted and answered 503 after a while:
+
+    {"faults": [{"name": "bad minute",
+                 "select": {"share": 0.5, "seconds": 30, "path": "collect"},
+                 "delay": {"kind": "uniform", "min_ms": 5, "max_ms": 50},
+                 "effect": {"kind": "status", "code": "EXEG-0201-503", "retry_after": 2},
+                 "accept_first": true}]}
+
 Promise: a fault that is not well described is refused with the place and the reason. Values only: which
-request meets which fault is decided in `edge_fault_switch`, what then happens to it in `edge_exchange`.
+request meets which fault is decided in `edge_fault_switch`, what then happens to it in `edge_serve`.
 """
 
 from __future__ import annotations
@@ -83,6 +91,7 @@ class DateRetryAfter(_Strict):
     date_in_seconds: int
 
 
+HeaderText = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]  # a line break would end the header
 Code = Annotated[str, Field(pattern=f"^{CODE_PATTERN.pattern}$")]
 
 
@@ -94,7 +103,7 @@ class StatusEffect(_Strict):
     code: Code | None = None
     detail: str | None = None
     name_events: Literal["none", "matching", "all"] = "none"
-    retry_after: int | str | DateRetryAfter | None = None  # seconds, raw text, or a date
+    retry_after: int | HeaderText | DateRetryAfter | None = None  # seconds, raw text, or a date
 
     @model_validator(mode="after")
     def check_status(self) -> Self:

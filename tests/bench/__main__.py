@@ -50,6 +50,12 @@ def main() -> int:
     return 0
 
 
+def this_checkout(command: str | None = None) -> Candidate:
+    """The connector of this checkout, or what `command` starts in its place."""
+    start = shlex.split(command) if command else [sys.executable, "-c", _RUN]
+    return Candidate(name="this checkout", directory=_HERE, command=start)
+
+
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000, help="how many (default: 1000000)")
@@ -70,8 +76,7 @@ def _read_options() -> argparse.Namespace:
 
 
 def _candidates(options: argparse.Namespace) -> list[Candidate]:
-    command = shlex.split(options.command) if options.command else [sys.executable, "-c", _RUN]
-    candidates = [Candidate(name="this checkout", directory=_HERE, command=command)]
+    candidates = [this_checkout(options.command)]
     if options.pair:
         other = options.pair.resolve()
         python = other / ".venv" / "bin" / "python"

@@ -97,11 +97,13 @@ class Bench:
         group = self.kafka.unique_name("bench")
         log = self.directory / f"{group}.log"
         deadline = time.monotonic() + self.timeout_s
-        with _sink() as port, _connector(candidate, self._write_config(group, port), log) as process:
-            watch = _Watch(process, port, log, deadline)
+        with (
+            _sink() as port,
+            _connector(candidate, self._write_config(group, port), log) as process,
+            contextlib.closing(_Watch(process, port, log, deadline)) as watch,
+        ):
             watch.until(1)
-            cpu_at_first_us = cpu_us(process.pid)
-            first = watch.counts()
+            cpu_at_first_us, first = cpu_us(process.pid), watch.counts()
             watch.until(self.filling.events)
             cpu_us_used = cpu_us(process.pid) - cpu_at_first_us
             self._await_commit(group, watch)
@@ -138,6 +140,10 @@ class _Watch:
         self._sink = http.client.HTTPConnection(HOST, port, timeout=10)
         self._log = log
         self._deadline = deadline
+
+    def close(self) -> None:
+        """Let go of the sink."""
+        self._sink.close()
 
     def counts(self) -> Counts:
         """What the sink has seen."""

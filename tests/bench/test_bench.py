@@ -6,15 +6,19 @@ import json
 import os
 from pathlib import Path
 from statistics import mean
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.bench.drain import Figures
-from tests.bench.events import MARK, make_events
+from tests.bench.__main__ import this_checkout
+from tests.bench.drain import Bench, Figures
+from tests.bench.events import MARK, fill, make_events
 from tests.bench.procfs import cpu_us
 from tests.bench.report import ratios
 from tests.bench.sink import Connection, Counts
+
+if TYPE_CHECKING:
+    from tests.kafka.client import Kafka
 
 
 class FakeTransport:
@@ -74,6 +78,26 @@ def test_the_sinks_report_is_no_request() -> None:
 
     assert json.loads(transport.written.partition(b"\r\n\r\n")[2])["events"] == 7
     assert counts == Counts(requests=5, events=7)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
+def test_a_benchmark_measures_the_real_connector(kafka: Kafka, tmp_path: Path) -> None:
+    """A small one runs from end to end: everything delivered and committed, and every figure is one."""
+    topic = kafka.create_topic("bench", partitions=2)
+    bench = Bench(
+        kafka=kafka,
+        filling=fill(kafka.bootstrap_servers, topic, partitions=2, count=2000, size_bytes=650),
+        dead_letter_topic=kafka.create_topic("bench-dead-letter"),
+        directory=tmp_path,
+        max_in_flight=4,
+        timeout_s=60,
+    )
+
+    figures = bench.drain(this_checkout())
+
+    assert figures.events == 2000
+    assert 0.9 < figures.request_fill <= 1
+    assert figures.peak_rss_mb > 10
 
 
 def test_ratios_are_medians_over_pairs() -> None:

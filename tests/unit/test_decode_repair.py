@@ -82,6 +82,7 @@ def test_a_missing_identity_map_is_named() -> None:
         (b'{"E":[{"primary":"true"}]}', b'{"E":[{"primary":true}]}'),
         (b'{"E":[{"primary" :\n"true","n":1.0}]}', b'{"E":[{"primary" :\ntrue,"n":1.0}]}'),
         (b'{"E":[{"primary":true},{"primary":"false"}]}', b'{"E":[{"primary":true},{"primary":false}]}'),
+        (b'{"E":[{"\\u0070rimary":"true"}]}', b'{"E":[{"\\u0070rimary":true}]}'),
         (b'{"E":[{"prim\\u0061ry":"tru\\u0065"}]}', b'{"E":[{"prim\\u0061ry":true}]}'),
         (
             b'{"E":[{"primary":"true","primary": "true" }]}',

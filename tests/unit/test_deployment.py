@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import typer.main
 import yaml
 
+from connector.cli import app
 from connector.config import Config, load_config
 from connector.local.edge_settings import EdgeCredentials
 
@@ -194,6 +196,16 @@ def test_the_composed_connector_is_let_in_by_the_composed_edge(
     assert (auth.org_id, auth.client_id) == (accepted.org_id, accepted.client_id)
     assert set(auth.scopes) <= set(accepted.scopes)
     assert read("config/compose/edge_client_secret").strip() in accepted.client_secrets
+
+
+@pytest.mark.parametrize("service", ["edge", "connector"])
+def test_composed_commands_are_the_command_lines_own(service: str, services: dict[str, dict[str, Any]]) -> None:
+    """What the compose file starts is a command, with options, of the image's entry point."""
+    name, *arguments = services[service]["command"]
+    commands = vars(typer.main.get_command(app))["commands"]
+    known = {option for parameter in commands[name].params for option in parameter.opts}
+
+    assert {argument for argument in arguments if argument.startswith("--")} <= known
 
 
 def test_a_composed_stop_leaves_time_to_finish(config: Config, services: dict[str, dict[str, Any]]) -> None:

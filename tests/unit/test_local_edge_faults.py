@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from connector.local import edge_faults
 from connector.local.edge_effects import retry_after_text, status_problem
 from connector.local.edge_fault_switch import Candidate, FaultSwitch
 from connector.local.edge_faults import (
@@ -49,6 +50,7 @@ HANG = {"effect": {"kind": "hang"}}
         ({"effect": {"kind": "status", "code": "EXEG-1-400"}}, "faults[0].effect.code: "),
         ({"effect": {"kind": "status", "status": 500, "code": "EXEG-0306-400"}}, "faults[0].effect: "),
         ({"effect": {"kind": "explode"}}, "faults[0].effect: "),
+        ({"effect": {"kind": "status", "status": 503, "retry_after": "1\r\n"}}, "faults[0].effect.retry_after"),
         ({"effect": {"kind": "multi_status"}}, "faults[0].effect: "),
         (HANG | {"select": {"share": 2}}, "faults[0].select.share: "),
         (HANG | {"select": {"shares": 1}}, "faults[0].select.shares: "),
@@ -162,3 +164,10 @@ def test_a_status_gets_its_code() -> None:
     assert status_problem(StatusEffect(kind="status", status=503), ()).code == "EXEG-0000-503"
     assert status_problem(StatusEffect(kind="status", status=429), ()).code is None
     assert status_problem(StatusEffect(kind="status", status=400), [2, 4]).detail.endswith("event(s) #2, #4.")
+
+
+def test_the_documented_example_is_understood() -> None:
+    """The example in the module's description is a list of faults."""
+    text = edge_faults.__doc__ or ""
+    example = text[text.index('{"faults"') : text.index("]}\n") + 2]
+    assert parse_faults(example.encode())[0].name == "bad minute"

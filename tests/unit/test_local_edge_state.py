@@ -211,6 +211,13 @@ def test_the_allowance_refills_smoothly() -> None:
     assert allowance.take(8, 1_400) == 0
 
 
+def test_idle_time_saves_no_more_than_a_second() -> None:
+    """After an hour without requests there is one second's allowance, not an hour's."""
+    allowance = Allowance(10, 0)
+    assert allowance.take(10, 3_600_000) == 0
+    assert allowance.take(1, 3_600_000) == 1
+
+
 def test_a_dear_request_passes_in_the_end() -> None:
     """A request dearer than one second's allowance passes on a full bucket, and the next ones pay for it."""
     allowance = Allowance(2, 0)

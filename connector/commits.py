@@ -1,0 +1,63 @@
+"""When offsets are committed, and again if that fails.
+
+Promise: only watermarks are committed, one commit at a time for a partition, and one that failed is tried again at the
+next interval whether or not new records come: an outage that ends on a quiet topic must not leave it uncommitted.
+
+Owner: the event loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from confluent_kafka import KafkaError
+
+    from connector.core.offsets import PartitionOffsets
+    from connector.ports import Source
+    from connector.telemetry import Telemetry
+
+
+class Commits:
+    """The commits of one member."""
+
+    def __init__(self, source: Source, telemetry: Telemetry, *, interval_s: float) -> None:
+        self._source = source
+        self._telemetry = telemetry
+        self._interval_s = interval_s
+        self._next_at = float("-inf")
+        self._under_way: set[PartitionOffsets] = set()
+
+    def start_if_due(self, owners: Iterable[PartitionOffsets], now: float) -> None:
+        """Start to commit what is settled, once per interval."""
+        if now >= self._next_at:
+            self._next_at = now + self._interval_s
+            self.start(owners)
+
+    def start(self, owners: Iterable[PartitionOffsets]) -> None:
+        """Start to commit what is settled, now."""
+        offsets = committable(owner for owner in owners if owner not in self._under_way)
+        if offsets:
+            self._under_way.update(owner for owner, _ in offsets)
+            self._source.commit(offsets)
+
+    def ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
+        """Note how the commit of one partition ended."""
+        self._under_way.discard(owner)
+        if error is not None:
+            self._telemetry.commit_failed(owner, error)
+            return
+        owner.committed = offset
+        self._telemetry.offsets_committed(owner)
+
+    def forget(self, owner: PartitionOffsets) -> None:
+        """The assignment is over: nothing is heard of its commits any more."""
+        self._under_way.discard(owner)
+
+
+def committable(owners: Iterable[PartitionOffsets]) -> list[tuple[PartitionOffsets, int]]:
+    """What may be committed now, for the partitions where the broker does not have it yet."""
+    found = [(owner, owner.committable) for owner in owners]
+    return [(owner, offset) for owner, offset in found if offset is not None]

@@ -1,0 +1,104 @@
+"""A child process of a test: its log, its end, and nothing left behind.
+
+Promise: a child ends with the test run, whatever ends that, even a kill -9 of it. Signals go to the child's own
+process id and to nobody else. Not here: what the child is for (`rig.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    LogLine = dict[str, object]
+
+END_TIMEOUT_S = 60.0
+
+
+class Child:
+    """One process that writes everything it says into one file."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        self.name = name
+        self._log = log
+        with log.open("wb") as file:
+            # A session of its own: Ctrl-C in the terminal ends the test, and the test ends its children.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            )
+        self._guard = _guard(self._process.pid)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self._process.poll()
+
+    def terminate(self) -> None:
+        """Send SIGTERM and return at once."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait for the end, and return the exit code.
+
+        Raises:
+            AssertionError: it did not end in a minute.
+        """
+        try:
+            return self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} does not end\n{self.log_tail()}") from None
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait for the end, and return the exit code."""
+        self.terminate()
+        return self.wait()
+
+    def kill(self) -> None:
+        """End it as a crash does (SIGKILL), and dismiss its guard; harmless where it has ended."""
+        self._process.kill()
+        self._process.wait()
+        if self._guard is not None:
+            _dismiss(self._guard)
+            self._guard = None
+
+    def text(self) -> str:
+        """Everything that it has said so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def lines(self, event: str) -> list[LogLine]:
+        """Its JSON log lines of one event."""
+        needle = f'"event":"{event}"'
+        return [orjson.loads(line) for line in self.text().splitlines() if needle in line and line.endswith("}")]
+
+    def log_tail(self) -> str:
+        """The last lines that are no debug lines."""
+        kept = [line for line in self.text().splitlines() if '"level":"debug"' not in line]
+        return "\n".join([f"--- {self.name}, exit code {self.exit_code}, {self._log}", *kept[-40:]])
+
+
+def _guard(pid: int) -> subprocess.Popen[bytes]:
+    # Its standard input is a pipe that only this process holds open: when this process dies, by whatever
+    # signal, the pipe closes and the guard ends the child.
+    command = ["sh", "-c", 'cat >/dev/null; kill -KILL "$1"', "guard", str(pid)]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    # The whole group: killing only the shell would leave its `cat` behind.
+    os.killpg(guard.pid, signal.SIGKILL)
+    guard.wait()
+    if guard.stdin is not None:
+        guard.stdin.close()

@@ -1,0 +1,118 @@
+"""The producer with a ledger: what the broker has acknowledged is an obligation.
+
+Promise: `send` returns when every record is acknowledged, and `sent` holds each with its partition, offset and
+timestamp; a record that is not acknowledged fails the test at once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Producer
+
+from tests.integration.events import Kind, all_good, make_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from confluent_kafka import KafkaError, Message
+
+_TIMEOUT_S = 60.0
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """One acknowledged record; the rest of it follows from the run, the number and the kind."""
+
+    run: str
+    number: int
+    kind: Kind
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+    @property
+    def derived_id(self) -> str:
+        """The `_id` that the connector makes where the event has none."""
+        return f"{self.topic}-{self.partition}-{self.offset}-{self.timestamp_ms}"
+
+
+class Feed:
+    """Writes numbered events and keeps what was acknowledged."""
+
+    def __init__(self, bootstrap_servers: str, run: str) -> None:
+        self.run = run
+        self.sent: list[Sent] = []
+        self._bootstrap_servers = bootstrap_servers
+        self._next_number = 0
+        self._failures: list[str] = []
+
+    def send(
+        self, topics: Sequence[str], count: int, kinds: Callable[[int], Kind] = all_good, *, partitions: int
+    ) -> None:
+        """Write `count` more events, in turn to every partition of every topic.
+
+        Raises:
+            AssertionError: not every record was acknowledged in a minute.
+        """
+        producer = Producer(
+            {"bootstrap.servers": self._bootstrap_servers, "linger.ms": 5, "acks": "all", "enable.idempotence": True}
+        )
+        targets = [(topic, partition) for partition in range(partitions) for topic in topics]
+        for number in range(self._next_number, self._next_number + count):
+            topic, partition = targets[number % len(targets)]
+            self._produce(producer, number, kinds(number), topic, partition)
+        self._next_number += count
+        assert producer.flush(_TIMEOUT_S) == 0, "not every record was acknowledged"
+        assert not self._failures, self._failures[:3]
+        producer.close()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """By partition of a topic, one past the last acknowledged offset."""
+        ends: dict[int, int] = {}
+        for sent in self.sent:
+            if sent.topic == topic:
+                ends[sent.partition] = max(ends.get(sent.partition, 0), sent.offset + 1)
+        return ends
+
+    def count(self, *kinds: Kind) -> int:
+        """How many acknowledged records are of one of these kinds."""
+        return sum(sent.kind in kinds for sent in self.sent)
+
+    def _produce(self, producer: Producer, number: int, kind: Kind, topic: str, partition: int) -> None:
+        record = make_record(self.run, number, kind)
+        # In the past: a broker refuses what lies too far in the future, and nothing here may expire.
+        timestamp_ms = int(time.time() * 1000) - _MINUTE_MS + number % 1000
+        report = partial(self._note, number, kind, timestamp_ms)
+        while True:
+            try:
+                producer.produce(
+                    topic, record.value, record.key, partition, report, timestamp_ms, headers=record.headers
+                )
+            except BufferError:
+                producer.poll(0.1)
+                continue
+            producer.poll(0)
+            return
+
+    def _note(self, number: int, kind: Kind, timestamp_ms: int, error: KafkaError | None, message: Message) -> None:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if error is not None or topic is None or partition is None or offset is None:
+            self._failures.append(str(error))
+            return
+        self.sent.append(
+            Sent(
+                run=self.run,
+                number=number,
+                kind=kind,
+                topic=topic,
+                partition=partition,
+                offset=offset,
+                timestamp_ms=timestamp_ms,
+            )
+        )
