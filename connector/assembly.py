@@ -196,6 +196,8 @@ def _route_settings(config: Config, route: RouteConfig) -> RouteSettings:
         name=route.name,
         topics=route.topics,
         max_open_bytes=config.consume.max_open_bytes // len(config.routes),
+        # An event of a batch costs Kafka's object and ours; one that is a request of its own also costs a task.
+        event_overhead_bytes=400 if route.endpoint is Endpoint.COLLECT else 4096,
         skips_tombstones=route.event.tombstone is Tombstone.SKIP,
     )
 

@@ -21,7 +21,6 @@ from connector.backpressure import Backpressure
 from connector.commits import Commits, committable
 from connector.core.offsets import PartitionOffsets, open_records
 from connector.ports import SourceFatal, Start
-from connector.route import Route, open_bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -31,10 +30,12 @@ if TYPE_CHECKING:
     from connector.model import Event, Record, Rejection
     from connector.ports import Source
     from connector.progress import Progress
+    from connector.route import Route
     from connector.telemetry import Telemetry
 
 _POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
 _POLL_BYTES: Final = 8 * 1024 * 1024  # what one poll may bring: with records of 1 MB a thousand would be too many
+_BURIAL_BYTES: Final = 4096  # what a dead letter under way costs beside its record
 _ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
 
 
@@ -142,7 +143,7 @@ class Pipeline:
         if len(fresh) < len(records):
             self._telemetry.records_seen_again(owner, len(records) - len(fresh))
         events, rejected, skipped = route.decode(owner, fresh)
-        size = open_bytes_of(events)
+        size = route.open_bytes_of(events)
         if events:
             self._mean_record_bytes += (size / len(events) - self._mean_record_bytes) / 16
         route.open_bytes += size
@@ -167,11 +168,11 @@ class Pipeline:
         try:
             await route.delivery.deliver(batch)
         finally:
-            route.open_bytes -= open_bytes_of(batch)
+            route.open_bytes -= route.open_bytes_of(batch)
 
     async def _bury(self, route: Route, rejected: list[tuple[Event, Rejection]]) -> None:
         """Dead-letter what was rejected before a request."""
-        size = sum(len(event.record.value() or b"") for event, _ in rejected)
+        size = sum(len(event.record.value() or b"") + _BURIAL_BYTES for event, _ in rejected)
         route.open_bytes += size
         try:
             await route.burial.bury(rejected)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from connector.outcomes import Outcomes
     from connector.telemetry import RouteCounts
 
-_RECORD_OVERHEAD_BYTES: Final = 400  # what an open event costs beside its bytes: the client's object and ours
 _TOMBSTONE: Final = Rejection(
     stage="decode", reason="tombstone", title="The record has no value. Set event.tombstone to skip if that is meant."
 )
@@ -39,6 +38,7 @@ class RouteSettings:
     name: str
     topics: tuple[str, ...]  # names, or regular expressions that begin with ^
     max_open_bytes: int
+    event_overhead_bytes: int  # what an open event costs beside its own bytes
     skips_tombstones: bool
 
 
@@ -91,6 +91,10 @@ class Route:
         """Whether so much has left that reading on is worth the fetch that a pause threw away."""
         return self.gate.hold is None and self.open_bytes <= self.settings.max_open_bytes // 2
 
+    def open_bytes_of(self, events: Sequence[Event]) -> int:
+        """What events cost in memory while they are open."""
+        return sum([len(event.fragment) for event in events]) + self.settings.event_overhead_bytes * len(events)
+
     def decode(self, owner: PartitionOffsets, records: Sequence[Record]) -> Decoded:
         """Turn records, whose offsets are open by now, into events, rejections and skipped tombstones."""
         decode = self._decode
@@ -113,11 +117,6 @@ class Route:
                 rejected.append((Event(record, offset_of(record), b"", owner), fragment))
         self.counts.records += len(records)
         return Decoded(events, rejected, skipped)
-
-
-def open_bytes_of(events: Sequence[Event]) -> int:
-    """What events cost in memory while they are open."""
-    return sum([len(event.fragment) for event in events]) + _RECORD_OVERHEAD_BYTES * len(events)
 
 
 def _matches(wanted: str, topic: str) -> bool:

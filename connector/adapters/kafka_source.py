@@ -14,12 +14,13 @@ Rebalance callbacks run inside `consume` on that thread; they ask the loop and w
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connector.model import offset_of
+from connector.adapters.kafka_assignments import Assignments
 from connector.ports import Slice, SourceFatal, Start
 
 if TYPE_CHECKING:
@@ -30,11 +31,21 @@ if TYPE_CHECKING:
     from connector.ports import AssignmentListener
 
 T = TypeVar("T")
-Key = tuple[str, int]
-"""Topic and partition."""
-
-_COMMITTED_TIMEOUT_S: Final = 10.0
+_QUERY_TIMEOUT_S: Final = 10.0
 _COMMITTED_TRIES: Final = 6
+_LAST_COMMIT_TRIES: Final = 5
+_LAST_COMMIT_PAUSE_S: Final = 0.2
+
+_PASSING: Final = frozenset(
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+"""Why a commit may fail and succeed a moment later; the client itself calls none of them retriable."""
 
 
 class KafkaSource:
@@ -53,10 +64,7 @@ class KafkaSource:
         self._starts_at_latest = starts_at_latest
         self._logger = logger
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
-        self._owners: dict[Key, PartitionOffsets] = {}
-        self._positions: dict[Key, int] = {}  # the next offset to hand over; the seek target after a mishap
-        self._just_assigned: set[Key] = set()  # during the poll under way
-        self._committing: dict[Key, PartitionOffsets] = {}  # for whom a commit is under way
+        self._assignments = Assignments()
         self._consumer: Consumer
         self._listener: AssignmentListener
         self._loop: asyncio.AbstractEventLoop
@@ -138,19 +146,15 @@ class KafkaSource:
         )
 
     def _poll(self, max_records: int, timeout_s: float) -> list[Slice]:
-        self._just_assigned.clear()
+        self._assignments.begin_poll()
         try:
             messages = self._consumer.consume(max_records, timeout_s)
-        except BaseException as error:
-            # Whatever it was, the client has moved on past records that we never saw.
-            self._seek_back(self._positions)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the client has moved on past what we never saw
+            self._seek(self._assignments.positions())
             self._raise_fatal(error)
             return []
-        slices = self._slices(messages)
-        if self._just_assigned:
-            slices = self._drop_older_assignments(slices)
-        for owner, records in slices:
-            self._positions[owner.topic, owner.partition] = offset_of(records[-1]) + 1
+        slices, again = self._assignments.hand_over(self._slices(messages))
+        self._seek(again)
         return slices
 
     def _raise_fatal(self, error: BaseException) -> None:
@@ -161,6 +165,10 @@ class KafkaSource:
             raise SourceFatal(error.args[0].str()) from error
         self._tell(self._listener.source_fault, error.args[0])
 
+    def _seek(self, positions: Iterable[TopicPartition]) -> None:
+        for position in positions:
+            self._consumer.seek(position)
+
     def _slices(self, messages: list[Message]) -> list[Slice]:
         """Group messages by partition; those of partitions that are not ours any more are left out."""
         slices: list[Slice] = []
@@ -170,7 +178,7 @@ class KafkaSource:
         for message in messages:
             if message.partition() != partition or message.topic() != topic:
                 topic, partition = message.topic(), message.partition()
-                owner = self._owners.get((topic, partition))  # type: ignore[arg-type] # None is in no key
+                owner = self._assignments.owner(topic, partition)
                 append = None
                 if owner is not None:
                     records: list[Message] = []
@@ -185,32 +193,15 @@ class KafkaSource:
 
     def _note_fault(self, error: KafkaError, topic: str | None, partition: int | None) -> None:
         """Report a fault that came in a record's place; one of them needs an answer."""
-        owner = self._owners.get((topic or "", -1 if partition is None else partition))
+        owner = self._assignments.owner(topic, partition)
         if error.code() != KafkaError._AUTO_OFFSET_RESET or owner is None:  # noqa: SLF001 - librdkafka's own name
             self._tell(self._listener.source_fault, error)
             return
         # The next record is gone, and the client waits to be told where to go on.
-        earliest, _ = self._consumer.get_watermark_offsets(_partition(owner), timeout=_COMMITTED_TIMEOUT_S)
-        key = (owner.topic, owner.partition)
-        self._owners[key] = self._ask(self._listener.repositioned(owner, earliest))
-        self._positions[key] = earliest
-        self._seek_back({key: earliest})
-
-    def _drop_older_assignments(self, slices: list[Slice]) -> list[Slice]:
-        """Drop records of partitions that were assigned anew within this very poll, and read them again.
-
-        They may have been gathered under the assignment before, from another position. Taken for the
-        first records of the new one they would hide all that lies between.
-        """
-        again = {key: self._positions[key] for key in self._just_assigned if key in self._positions}
-        kept = [part for part in slices if (part.owner.topic, part.owner.partition) not in self._just_assigned]
-        if len(kept) < len(slices):
-            self._seek_back(again)
-        return kept
-
-    def _seek_back(self, positions: Mapping[Key, int]) -> None:
-        for (topic, partition), offset in positions.items():
-            self._consumer.seek(TopicPartition(topic, partition, offset))
+        gone = TopicPartition(owner.topic, owner.partition)
+        earliest, _ = self._consumer.get_watermark_offsets(gone, timeout=_QUERY_TIMEOUT_S)
+        renewed = self._ask(self._listener.repositioned(owner, earliest))
+        self._seek([self._assignments.take(renewed, Start(owner.topic, owner.partition, earliest, None))])
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:
@@ -220,12 +211,7 @@ class KafkaSource:
         except KafkaException as error:
             raise SourceFatal(f"the group's offsets cannot be read: {error.args[0].str()}") from error
         owners = self._ask(self._listener.assigned(starts))
-        for owner, start in zip(owners, starts, strict=True):
-            key = (owner.topic, owner.partition)
-            self._owners[key] = owner
-            self._positions[key] = OFFSET_BEGINNING if start.offset is None else start.offset
-            self._just_assigned.add(key)
-        targets = [TopicPartition(*key, self._positions[key]) for key in self._just_assigned]
+        targets = [self._assignments.take(*pair) for pair in zip(owners, starts, strict=True)]
         if self._is_cooperative():
             consumer.incremental_assign(targets)
         else:
@@ -239,10 +225,10 @@ class KafkaSource:
         """The group's commits; tried again, as the coordinator may be moving at this very moment."""
         for _ in range(_COMMITTED_TRIES - 1):
             try:
-                return self._consumer.committed(partitions, timeout=_COMMITTED_TIMEOUT_S)
+                return self._consumer.committed(partitions, timeout=_QUERY_TIMEOUT_S)
             except KafkaException as error:
                 self._tell(self._listener.source_fault, error.args[0])
-        return self._consumer.committed(partitions, timeout=_COMMITTED_TIMEOUT_S)
+        return self._consumer.committed(partitions, timeout=_QUERY_TIMEOUT_S)
 
     def _start(self, found: TopicPartition) -> Start:
         """Where to begin; without a commit at the earliest record, as nothing that waits may be skipped."""
@@ -251,95 +237,71 @@ class KafkaSource:
         committed = found.offset if found.offset >= 0 else None
         offset = committed
         if committed is None and self._starts_at_latest:
-            _, offset = self._consumer.get_watermark_offsets(found, timeout=_COMMITTED_TIMEOUT_S)
+            _, offset = self._consumer.get_watermark_offsets(found, timeout=_QUERY_TIMEOUT_S)
         return Start(found.topic, found.partition, offset, committed)
 
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        owners = [self._owners[key] for key in map(_key, partitions) if key in self._owners]
+    # After a revoke or a loss the client lets the partitions go by itself, in the way its protocol wants.
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        owners = self._assignments.owners_of(partitions)
         if owners:
-            offsets = self._ask(self._listener.revoked(owners))
-            self._commit_now(offsets)
-        self._forget(partitions)
-        del consumer  # the client lets the partitions go by itself, in the way its protocol wants
+            self._commit_now(self._ask(self._listener.revoked(owners)))
+        self._assignments.forget(partitions)
 
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        owners = [self._owners[key] for key in map(_key, partitions) if key in self._owners]
-        self._ask(self._listener.lost(owners))
-        self._forget(partitions)
-        del consumer
-
-    def _forget(self, partitions: list[TopicPartition]) -> None:
-        for key in map(_key, partitions):
-            self._owners.pop(key, None)
-            self._positions.pop(key, None)
-            self._just_assigned.discard(key)
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._ask(self._listener.lost(self._assignments.owners_of(partitions)))
+        self._assignments.forget(partitions)
 
     def _commit(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
-        targets = self._targets(offsets)
+        targets = self._assignments.begin_commit(offsets)
         if not targets:
             return
         try:
             self._consumer.commit(offsets=targets, asynchronous=True)
         except KafkaException as error:
-            self._report_commit(error.args[0], targets)
-
-    def _targets(self, offsets: Iterable[tuple[PartitionOffsets, int]]) -> list[TopicPartition]:
-        """What may be committed: the broker would take a commit for a partition that is not ours any more."""
-        owned = [(owner, offset) for owner, offset in offsets if self._is_owner(owner)]
-        self._committing.update({(owner.topic, owner.partition): owner for owner, _ in owned})
-        return [TopicPartition(owner.topic, owner.partition, offset) for owner, offset in owned]
+            self._on_commit(error.args[0], targets)
 
     def _commit_now(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
         """Commit and wait: the last chance before the partitions belong to somebody else."""
-        targets = self._targets(offsets)
-        if not targets:
-            return
-        try:
-            self._consumer.commit(offsets=targets, asynchronous=False)
-        except KafkaException as error:
-            self._report_commit(error.args[0], targets)
-        else:
-            self._report_commit(None, targets)
+        targets = self._assignments.begin_commit(offsets)
+        fault: KafkaError | None = None
+        for _ in range(_LAST_COMMIT_TRIES if targets else 0):
+            try:
+                self._consumer.commit(offsets=targets, asynchronous=False)
+            except KafkaException as error:
+                fault = error.args[0]
+                if fault.code() not in _PASSING:
+                    break
+                time.sleep(_LAST_COMMIT_PAUSE_S)
+            else:
+                fault = None
+                break
+        self._on_commit(fault, targets)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        self._report_commit(error, partitions)
-
-    def _report_commit(self, error: KafkaError | None, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
-            owner = self._committing.pop(_key(partition), None)
+            owner = self._assignments.end_commit(partition)
             if owner is not None:
-                fault = error or partition.error
-                self._tell(self._listener.commit_ended, owner, partition.offset, fault)
+                self._tell(self._listener.commit_ended, owner, partition.offset, error or partition.error)
 
     def _on_error(self, error: KafkaError) -> None:
         self._tell(self._listener.source_fault, error)
 
-    def _is_owner(self, owner: PartitionOffsets) -> bool:
-        return self._owners.get((owner.topic, owner.partition)) is owner
-
     def _pause(self, owners: Iterable[PartitionOffsets]) -> None:
-        self._consumer.pause([_partition(owner) for owner in owners if self._is_owner(owner)])
+        self._consumer.pause(self._assignments.partitions_of(owners))
 
     def _resume(self, owners: Iterable[PartitionOffsets]) -> None:
-        self._consumer.resume([_partition(owner) for owner in owners if self._is_owner(owner)])
+        self._consumer.resume(self._assignments.partitions_of(owners))
 
     def _ends(self, owners: Iterable[PartitionOffsets]) -> list[int | None]:
-        ends: list[int | None] = []
-        for owner in owners:
-            if not self._is_owner(owner):
-                ends.append(None)
-                continue
-            _, high = self._consumer.get_watermark_offsets(_partition(owner), cached=True)
-            ends.append(high if high >= 0 else None)
-        return ends
+        return [self._end(owner) for owner in owners]
+
+    def _end(self, owner: PartitionOffsets) -> int | None:
+        if not self._assignments.is_current(owner):
+            return None
+        partition = TopicPartition(owner.topic, owner.partition)
+        _, high = self._consumer.get_watermark_offsets(partition, cached=True)
+        return high if high >= 0 else None
 
     def _close(self) -> None:
         self._consumer.close()
-
-
-def _key(partition: TopicPartition) -> Key:
-    return partition.topic, partition.partition
-
-
-def _partition(owner: PartitionOffsets) -> TopicPartition:
-    return TopicPartition(owner.topic, owner.partition)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    LogLine = dict[str, object]
+    LogLine = dict[str, Any]
 
 END_TIMEOUT_S = 60.0
 
@@ -33,7 +33,7 @@ class Child:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
             )
-        self._guard = _guard(self._process.pid)
+        self._guard: subprocess.Popen[bytes] | None = _guard(self._process.pid)
 
     @property
     def exit_code(self) -> int | None:

@@ -61,7 +61,13 @@ class Feed:
             AssertionError: not every record was acknowledged in a minute.
         """
         producer = Producer(
-            {"bootstrap.servers": self._bootstrap_servers, "linger.ms": 5, "acks": "all", "enable.idempotence": True}
+            {
+                "bootstrap.servers": self._bootstrap_servers,
+                "linger.ms": 5,
+                "acks": "all",
+                "enable.idempotence": True,
+                "log_level": 0,
+            }
         )
         targets = [(topic, partition) for partition in range(partitions) for topic in topics]
         for number in range(self._next_number, self._next_number + count):
@@ -92,7 +98,13 @@ class Feed:
         while True:
             try:
                 producer.produce(
-                    topic, record.value, record.key, partition, report, timestamp_ms, headers=record.headers
+                    topic,
+                    record.value,
+                    record.key,
+                    partition,
+                    on_delivery=report,
+                    timestamp=timestamp_ms,
+                    headers=record.headers,
                 )
             except BufferError:
                 producer.poll(0.1)

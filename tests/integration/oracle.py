@@ -160,7 +160,7 @@ def _judge_dead_letters(
 
 def _split_headers(letter: Message) -> tuple[list[tuple[str, str | bytes | None]], dict[str, str]]:
     """The record's own headers, and those that the connector added behind them."""
-    headers = list(letter.headers() or [])  # type: ignore[arg-type] # a list of pairs, as they were read
+    headers = list(letter.headers() or [])
     first = max(at for at, (name, _) in enumerate(headers) if name == "__connect.errors.topic")
     added = {name: value.decode() for name, value in headers[first:] if isinstance(value, bytes)}
     return headers[:first], added  # type: ignore[return-value] # as above

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -130,12 +132,7 @@ class Rig:
     def until_settled(self, *topics: str, timeout_s: float = _TIMEOUT_S) -> None:
         """Wait until the group has committed the end of each topic, by default of the rig's own."""
         for topic in topics or (self.topic,):
-            ends = self.feed.ends(topic)
-            self.until(
-                f"{topic} committed up to its ends",
-                lambda topic=topic, ends=ends: self.committed(topic) == ends,  # type: ignore[misc] # bound in the loop
-                timeout_s=timeout_s,
-            )
+            self.until(f"{topic} committed up to its ends", partial(self._is_settled, topic), timeout_s=timeout_s)
 
     # Sums
 
@@ -159,6 +156,12 @@ class Rig:
     def log_tails(self) -> str:
         """The ends of all logs."""
         return "\n".join(child.log_tail() for child in (self._edge, *self.connectors))
+
+    def _is_settled(self, topic: str) -> bool:
+        try:
+            return self.committed(topic) == self.feed.ends(topic)
+        except KafkaException:  # the coordinator is loading, or away: not known is not settled
+            return False
 
     @property
     def _ledger(self) -> Path:

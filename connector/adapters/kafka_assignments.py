@@ -1,0 +1,102 @@
+"""Which partitions are ours, under which assignment, and what was handed over last.
+
+Promise: whatever arrives for an assignment that is over finds no entry here. Owned by the Kafka thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+from connector.model import offset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from connector.core.offsets import PartitionOffsets
+    from connector.ports import Slice, Start
+
+Key = tuple[str, int]
+"""Topic and partition."""
+
+
+class Assignments:
+    """The partitions of one member."""
+
+    def __init__(self) -> None:
+        self._owners: dict[Key, PartitionOffsets] = {}
+        self._positions: dict[Key, int] = {}  # the next offset to hand over: where to seek after a mishap
+        self._committing: dict[Key, PartitionOffsets] = {}  # for whom a commit is under way
+        self._just_taken: set[Key] = set()
+
+    def begin_poll(self) -> None:
+        """Forget which partitions were taken during the poll before."""
+        self._just_taken.clear()
+
+    def take(self, owner: PartitionOffsets, start: Start) -> TopicPartition:
+        """Take a partition over; returns from where the client has to read it."""
+        key = (owner.topic, owner.partition)
+        self._owners[key] = owner
+        self._positions[key] = OFFSET_BEGINNING if start.offset is None else start.offset
+        self._just_taken.add(key)
+        return TopicPartition(*key, self._positions[key])
+
+    def owner(self, topic: str | None, partition: int | None) -> PartitionOffsets | None:
+        """The offsets object of the current assignment, None if the partition is not ours."""
+        return self._owners.get((topic, partition))  # type: ignore[arg-type] # None is in no key
+
+    def owners_of(self, partitions: Iterable[TopicPartition]) -> list[PartitionOffsets]:
+        """The offsets objects of those partitions that are ours."""
+        return [self._owners[key] for key in map(_key, partitions) if key in self._owners]
+
+    def partitions_of(self, owners: Iterable[PartitionOffsets]) -> list[TopicPartition]:
+        """The partitions of those assignments that are not over."""
+        return [TopicPartition(owner.topic, owner.partition) for owner in owners if self.is_current(owner)]
+
+    def is_current(self, owner: PartitionOffsets) -> bool:
+        """Whether this assignment is the one under which the partition is ours now."""
+        return self._owners.get((owner.topic, owner.partition)) is owner
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """Let partitions go."""
+        for key in map(_key, partitions):
+            self._owners.pop(key, None)
+            self._positions.pop(key, None)
+            self._just_taken.discard(key)
+
+    def positions(self) -> list[TopicPartition]:
+        """Where each partition has to go on so that nothing is left out."""
+        return [TopicPartition(*key, offset) for key, offset in self._positions.items()]
+
+    def hand_over(self, slices: Sequence[Slice]) -> tuple[list[Slice], list[TopicPartition]]:
+        """Note what is handed over; returns that, and where to seek for what is held back.
+
+        Records of a partition that was taken within this very poll are held back: they may have been gathered under
+        the assignment before, from another position, and taken for the first ones of the new assignment they would
+        hide all that lies between.
+        """
+        kept: list[Slice] = []
+        again: dict[Key, int] = {}
+        for part in slices:
+            key = (part.owner.topic, part.owner.partition)
+            if key in self._just_taken:
+                again[key] = self._positions[key]
+                continue
+            self._positions[key] = offset_of(part.records[-1]) + 1
+            kept.append(part)
+        return kept, [TopicPartition(*key, offset) for key, offset in again.items()]
+
+    def begin_commit(self, offsets: Iterable[tuple[PartitionOffsets, int]]) -> list[TopicPartition]:
+        """What may be committed: the broker would take a commit for a partition that is not ours any more."""
+        owned = [(owner, offset) for owner, offset in offsets if self.is_current(owner)]
+        self._committing.update({(owner.topic, owner.partition): owner for owner, _ in owned})
+        return [TopicPartition(owner.topic, owner.partition, offset) for owner, offset in owned]
+
+    def end_commit(self, partition: TopicPartition) -> PartitionOffsets | None:
+        """For whom the commit was that ended; None if that was told already."""
+        return self._committing.pop(_key(partition), None)
+
+
+def _key(partition: TopicPartition) -> Key:
+    return partition.topic, partition.partition
