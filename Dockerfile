@@ -20,10 +20,10 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 # A virtual environment with what runs, and not even pip.
 FROM python AS packages
-COPY requirements-runtime.lock /src/
+COPY config/docker/requirements.lock /src/runtime.lock
 RUN python -m venv --without-pip /opt/xdm \
     && pip --python /opt/xdm/bin/python install --only-binary :all: --require-hashes \
-        --requirement /src/requirements-runtime.lock
+        --requirement /src/runtime.lock
 COPY --from=wheel /wheels /wheels
 RUN pip --python /opt/xdm/bin/python install --no-deps --no-index /wheels/*.whl
 

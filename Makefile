@@ -53,12 +53,13 @@ bench: install ## events/s and CPU per event on Apache Kafka; see ARGS=--help
 
 docs: install ## write the generated references and the JSON Schema anew
 	$(BIN)/python -m connector.config.reference
+	$(BIN)/python -m connector.docs
 
 lock: install ## resolve the pinned packages anew (newer versions: make lock ARGS=--upgrade)
 	$(BIN)/python -m venv .cache/uv
 	.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.cache/uv/bin/uv pip compile pyproject.toml --group dev --group build --output-file requirements.lock $(RESOLVE) $(ARGS)
-	.cache/uv/bin/uv pip compile pyproject.toml --constraints requirements.lock --output-file requirements-runtime.lock $(RESOLVE)
+	.cache/uv/bin/uv pip compile pyproject.toml --constraints requirements.lock --output-file config/docker/requirements.lock $(RESOLVE)
 
 RESOLVE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 

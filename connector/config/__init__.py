@@ -15,9 +15,10 @@ that shows at start.
 | `substitution.py`, `fill.py` | `${NAME}`, `${NAME:-default}`, `${file:path}` |
 | `rules.py` | contradictions between settings |
 | `explain.py` | a wrong value to a sentence with a remedy |
+| `mend.py` | a copy without what was wrong, so that the rules can look at the rest |
 | `load.py` | the order of all of that |
 | `secret.py`, `errors.py` | values that cannot be printed; the error |
-| `reference.py` | writes `config/reference.md` and `config/schema.json` from the model |
+| `schema.py`, `reference.py` | write `config/schema.json` and `config/reference.md` from the model |
 """
 
 from __future__ import annotations

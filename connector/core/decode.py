@@ -108,7 +108,7 @@ class Decoder:
             value = checked
         try:
             parsed = self._parse(value)
-        except (MsgspecError, RecursionError):
+        except (MsgspecError, RecursionError):  # a short value may be 1,000 brackets: Python 3.11's limit
             return decode_carefully(value, record, self._rules)
         xdm = parsed.xdm
         bare = xdm is UNSET

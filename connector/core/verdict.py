@@ -70,9 +70,10 @@ class Asked:
     count: int  # events in the request
 
 
-_CODE: Final = re.compile(r"EXEG-(\d{4}-\d{3})")
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
-_PLACE: Final = re.compile(r"(?<![\w#&/.=-])#(\d{1,6})\b")
+_CODE: Final = re.compile(r"EXEG-([0-9]{4}-[0-9]{3})")
+_QUOTE: Final = re.compile("['\"`\u2018\u2019\u201c\u201d\u00ab\u00bb]")
+_PLACE: Final = re.compile(r"(?<![\w#&/.=-])#([0-9]+)\b")
+_MOST_DIGITS: Final = 6  # no request holds a million events
 _TITLE_LIMIT: Final = 200
 _DETAIL_LIMIT: Final = 4_000
 
@@ -175,14 +176,17 @@ def _code(document: dict[str, Any] | None) -> str | None:
 def _places(code: str | None, verdict: Verdict, count: int) -> frozenset[int]:
     """The events that the text names as `#index`; empty when it names none or one that was not sent.
 
-    Quoted parts are skipped: they repeat what a producer wrote, and an id such as 'a #3' must not put the
-    blame on the fourth event.
+    Everything from the first quote to the last is skipped: it may repeat what a producer wrote, quotes included, and
+    an id such as 'a #3' must not put the blame on the fourth event.
     """
     if code not in NAMING_CODES:
         return frozenset()
-    text = _QUOTED.sub(" ", f"{verdict.title} {verdict.detail}")
-    places = frozenset(int(number) for number in _PLACE.findall(text))
-    return places if all(place < count for place in places) else frozenset()
+    parts = _QUOTE.split(f"{verdict.title} {verdict.detail}")
+    text = f"{parts[0]} {parts[-1]}" if len(parts) > 2 else parts[0]  # a lone quote may open what was cut off
+    numbers = _PLACE.findall(text)
+    if any(len(number) > _MOST_DIGITS or int(number) >= count for number in numbers):
+        return frozenset()
+    return frozenset(int(number) for number in numbers)
 
 
 def _reports(document: dict[str, Any]) -> tuple[str, ...]:

@@ -116,9 +116,7 @@ def test_one_refusal_out_of_the_blue_blames_nobody(count: int, whim: int) -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(batch=_batches(), given_up=st.sets(st.integers(0, 119)), step=st.integers(0, 6))
-def test_what_was_given_up_puts_no_blame_on_others(
-    batch: tuple[int, set[int]], given_up: set[int], step: int
-) -> None:
+def test_what_was_given_up_puts_no_blame_on_others(batch: tuple[int, set[int]], given_up: set[int], step: int) -> None:
     """Events that are given up in the middle of the search, bad ones among them, never cost a good one."""
     count, bad = batch
     requests = 0

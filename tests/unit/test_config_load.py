@@ -217,6 +217,13 @@ def test_any_value_anywhere_is_taken_or_explained(value: object, path: str) -> N
         assert "Input should" not in problem.message  # pydantic's own words know no remedy
 
 
+@pytest.mark.parametrize(("slip", "key"), [("kfaka", "kafka"), ("egde", "edge"), ("rout", "routes")])
+def test_swapped_letters_are_recognised(slip: str, key: str) -> None:
+    """The commonest slips name the key that was meant, where difflib alone would not."""
+    data = {slip if name == key else name: value for name, value in SAMPLE.items()}
+    assert said(data) == [f'{slip}: unknown key; did you mean "{key}"?']
+
+
 def test_the_model_alone_refuses_unknown_keys() -> None:
     """A config made in code is held to the same types and bounds."""
     with pytest.raises(ValidationError):

@@ -20,7 +20,7 @@ from connector.config import Config, load_config
 from connector.local.edge_settings import EdgeCredentials
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-runtime.lock")
+LOCKS = ("requirements.lock", "config/docker/requirements.lock")
 
 # Paths of somebody's machine, and hosts that only one network has; written so that this line is not one.
 HOST_SPECIFIC = re.compile(
@@ -70,7 +70,7 @@ def test_a_lock_pins_by_hash_and_names_no_index(lock: str) -> None:
 
 def test_the_image_has_the_versions_that_were_tested() -> None:
     """The image's lock is the part of the development lock that runs, version by version."""
-    runtime, everything = pins("requirements-runtime.lock"), pins("requirements.lock")
+    runtime, everything = pins("config/docker/requirements.lock"), pins("requirements.lock")
 
     assert runtime.items() <= everything.items()
     assert not {"pytest", "mypy", "ruff", "hatchling"} & runtime.keys()
@@ -80,7 +80,7 @@ def test_the_locks_hold_what_the_project_asks_for(project: dict[str, Any]) -> No
     """Every dependency is pinned where it is needed, and the build backend with the tools."""
     groups = project["dependency-groups"]
 
-    assert named(project["project"]["dependencies"]) <= pins("requirements-runtime.lock").keys()
+    assert named(project["project"]["dependencies"]) <= pins("config/docker/requirements.lock").keys()
     assert (
         named([*groups["dev"], *groups["build"], *project["build-system"]["requires"]])
         <= pins("requirements.lock").keys()
