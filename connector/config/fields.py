@@ -109,7 +109,7 @@ Flag = Annotated[bool, BeforeValidator(_own_type)]
 _TOPIC: Final = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 # Backslash letters and "(?" mean different things, or nothing, to librdkafka, to brokers (group.protocol=consumer)
 # and to Python, by which overlaps are found: `^web\d` subscribes to nothing and says so only in a log line.
-_UNPORTABLE: Final = re.compile(r"\\[A-Za-z0-9]|\(\?|\[[^\]]*\[[:.=]")
+_UNPORTABLE: Final = re.compile(r"\\[A-Za-z0-9]|\(\?|\[[^\]]*\[[:.=]|[*+?}]\+|\{(?![0-9]+(,[0-9]*)?\})")
 
 TopicName = Annotated[str, Matching(_TOPIC, "a topic name: 1 to 249 letters, digits, '.', '_' or '-'")]
 
@@ -124,7 +124,7 @@ def _topic_or_pattern(text: str) -> str:
     if _UNPORTABLE.search(text):
         raise refused(
             "this regular expression uses what Kafka's clients and brokers read differently: write [0-9] or "
-            r"[A-Za-z0-9_] in place of \d, \w or [:digit:], and no (?...)"
+            r"[A-Za-z0-9_] in place of \d, \w or [:digit:], {1,3} with its lower bound, and no (?...) or ++"
         )
     try:
         with warnings.catch_warnings():

@@ -27,6 +27,7 @@ class Child:
 
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name = name
+        self.was_told_to_end = False
         self._log = log
         with log.open("wb") as file:
             # A session of its own: Ctrl-C in the terminal ends the test, and the test ends its children.
@@ -42,6 +43,7 @@ class Child:
 
     def terminate(self) -> None:
         """Send SIGTERM and return at once."""
+        self.was_told_to_end = True
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
@@ -62,6 +64,7 @@ class Child:
 
     def kill(self) -> None:
         """End it as a crash does (SIGKILL), and dismiss its guard; harmless where it has ended."""
+        self.was_told_to_end = True
         self._process.kill()
         self._process.wait()
         if self._guard is not None:

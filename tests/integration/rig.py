@@ -116,8 +116,8 @@ class Rig:
         """
         deadline = time.monotonic() + timeout_s
         while not condition():
-            failed = [child.name for child in self.connectors if child.exit_code not in {None, 0, -9}]
-            assert not failed, f"waiting for {what}: {failed} ended"
+            for child in self.connectors:
+                assert child.was_told_to_end or child.exit_code is None, f"{what}: {child.name} ended meanwhile"
             assert time.monotonic() < deadline, f"{what}: not in {timeout_s:.0f} s; {self.state()}"
             time.sleep(_POLL_S)
 

@@ -18,7 +18,12 @@ KIP_848: Settings = {"kafka": {"group.protocol": "consumer"}}
 def test_a_second_member_joins_and_leaves_in_mid_flow(slow_rig: Rig, protocol: Settings) -> None:
     """With default settings a hand-over in either direction waits for the answers: no event comes twice."""
     rig = slow_rig
-    few = {"edge": {"max_in_flight": 6}, "consume": {"max_open_bytes": 2_097_152}}
+    # Fetches so small that there is always something under way of every partition.
+    few: Settings = {
+        "kafka": {"max.partition.fetch.bytes": 32_768},
+        "edge": {"max_in_flight": 6},
+        "consume": {"max_open_bytes": 2_097_152},
+    }
     rig.send(60_000)
     first = rig.start(few, protocol)
     rig.until_accepted(1_000)

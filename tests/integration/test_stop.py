@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tests.integration.rig import Rig
 
 _UNAVAILABLE = {"effect": {"kind": "status", "code": "EXEG-0201-503", "retry_after": 60}}
+_SLOW = {"delay": {"kind": "fixed", "ms": 1000}, "accept_first": True}
+NARROW = {"edge": {"max_in_flight": 4}, "consume": {"max_open_bytes": 1_048_576}}
 _HANG = {"effect": {"kind": "hang"}}
 
 
@@ -19,7 +21,7 @@ def test_a_stop_with_requests_under_way_doubles_nothing(slow_rig: Rig) -> None:
     """SIGTERM in mid-flow waits for the answers and commits exactly what they settled; a restart goes on there."""
     rig = slow_rig
     rig.send(20_000)
-    first = rig.start(QUICK, {"edge": {"max_in_flight": 8}})
+    first = rig.start(QUICK, NARROW)
     rig.until_accepted(2_000)
 
     assert first.stop() == ExitCode.STOPPED
@@ -48,6 +50,36 @@ def test_a_stop_while_the_edge_is_unavailable_ends_without_waiting_for_it(rig: R
     rig.start(QUICK)
     rig.until_settled()
     rig.findings().assert_clean(max_duplicates=0)
+
+
+def test_a_stop_does_not_send_what_only_waits_in_line(rig: Rig) -> None:
+    """Near the end of a slow drain nothing is cut off: what was read and not sent is left to the next start."""
+    rig.edge.set_faults(_SLOW)
+    rig.send(20_000)
+    first = rig.start(QUICK, {"edge": {"max_in_flight": 4}, "shutdown": {"grace_ms": 5000}})
+    rig.until_accepted(100)
+
+    assert first.stop() == ExitCode.STOPPED
+
+    rig.edge.set_faults()
+    rig.start(QUICK)
+    rig.until_settled()
+    rig.findings().assert_clean(max_duplicates=0)
+
+
+def test_a_stop_that_cuts_requests_off_says_so(rig: Rig) -> None:
+    """Where the grace period ends before the answers come, the exit code tells that events come twice."""
+    rig.edge.set_faults({**_HANG, "accept_first": True})
+    rig.send(1_000)
+    first = rig.start(QUICK, {"shutdown": {"grace_ms": 500}})
+    rig.until_accepted(1_000)
+
+    assert first.stop() == ExitCode.UNFINISHED
+
+    rig.edge.set_faults()
+    rig.start(QUICK)
+    rig.until_settled()
+    rig.findings().assert_clean(max_duplicates=1_000)
 
 
 def test_a_stop_while_nothing_happens_ends_with_success(rig: Rig) -> None:
@@ -84,7 +116,6 @@ def test_a_second_signal_ends_at_once(rig: Rig) -> None:
     assert connector.stop() == ExitCode.FORCED
 
     rig.edge.set_faults()
-    rig.connectors.remove(connector)
     rig.start(QUICK)
     rig.until_settled()
     rig.findings().assert_clean(max_duplicates=0)

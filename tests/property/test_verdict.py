@@ -49,7 +49,7 @@ _asked = st.builds(
 )
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(answer=st.one_of(_answers, st.sampled_from(NoAnswer)), asked=_asked)
 def test_always_a_verdict(answer: Answer | NoAnswer, asked: Asked) -> None:
     """No bytes make judging raise; a verdict names its cause, and blames only events that were sent."""
@@ -62,7 +62,7 @@ def test_always_a_verdict(answer: Answer | NoAnswer, asked: Asked) -> None:
     assert isinstance(answer, NoAnswer) or verdict.status == answer.status
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(answer=st.one_of(_answers, st.sampled_from(NoAnswer)), asked=_asked)
 def test_only_published_acceptances(answer: Answer | NoAnswer, asked: Asked) -> None:
     """An acceptance is 202 or 207 with an object, 204 to a silent collect, or 200 or 207 with a handle or an id."""

@@ -1,0 +1,226 @@
+"""A delivery with everything around it that it needs: an endpoint that follows a script, a dead-letter topic, tokens.
+
+Time is the event loop's, so tests run it in virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from connector.burial import Burial
+from connector.core.envelope import COLLECT, INTERACT
+from connector.core.pacing import Concurrency
+from connector.core.retry import Backoff, WaitForEdge
+from connector.core.verdict import Answer, EndpointKind
+from connector.delivery import Delivery, Surroundings
+from connector.gate import EndpointPause, Gate
+from connector.outcomes import Outcomes
+from connector.ports import DeadLetterFailed, TokenFailed
+from connector.progress import Progress
+from connector.request import RouteTarget
+from connector.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from connector.core.codes import NoAnswer
+    from connector.model import Event, Record, Rejection
+
+UNIX_AT_START_S: Final = 1_760_000_000.0  # Thu, 09 Oct 2025 08:53:20 GMT
+PROBE_INTERVAL_S: Final = 30.0
+BACKOFF: Final = Backoff(initial_s=0.5, max_s=60.0, retry_after_max_s=300.0)
+FOREIGN_TRIES: Final = 5
+UNEXPECTED_TRIES: Final = 3
+
+_ID: Final = re.compile(rb'"_id":"(\d+)"')
+
+
+def accepted() -> Answer:
+    """202, as collect says it."""
+    return Answer(status=202, body=b'{"requestId":"an-id"}')
+
+
+def status(number: int, *, retry_after: str | None = None) -> Answer:
+    """An answer without a document."""
+    return Answer(status=number, body=b"<html>", retry_after=retry_after)
+
+
+def problem(code: str, detail: str = "") -> Answer:
+    """A problem document with a published code."""
+    document = {"type": f"https://ns.adobe.com/aep/errors/EXEG-{code}", "title": "A title", "detail": detail}
+    return Answer(status=int(code[-3:]), body=orjson.dumps(document))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """One request as the endpoint saw it."""
+
+    at: float
+    route: str
+    offsets: tuple[int, ...]
+    request_id: str
+    token: str
+
+
+def refusing(*bad: int, code: str = "0104-422") -> Callable[[Sent], Answer]:
+    """An endpoint that refuses what holds a bad event, and names nobody."""
+    return lambda sent: accepted() if set(bad).isdisjoint(sent.offsets) else problem(code)
+
+
+class ScriptedEdge:
+    """An endpoint that answers each request as the script says, after a while."""
+
+    def __init__(self, script: Callable[[Sent], Answer | NoAnswer], *, latency_s: float = 0.1) -> None:
+        self.script = script
+        self.latency_s = latency_s
+        self.sent: list[Sent] = []
+        self.accepted: list[int] = []
+        self.most_at_once = 0
+        self._at_once = 0
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
+        path, _, request_id = url.rpartition("=")
+        sent = Sent(
+            at=asyncio.get_running_loop().time(),
+            route=path.split("/")[-1].split("?")[0],
+            offsets=tuple(int(number) for number in _ID.findall(body)),
+            request_id=request_id,
+            token=headers.get("Authorization", ""),
+        )
+        self.sent.append(sent)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await asyncio.sleep(self.latency_s)
+        self._at_once -= 1
+        answer = self.script(sent)
+        if isinstance(answer, Answer) and answer.status == accepted().status:
+            self.accepted.extend(sent.offsets)
+        return answer
+
+    def sent_between(self, start: float, end: float) -> list[Sent]:
+        """The requests that left within [start, end)."""
+        return [sent for sent in self.sent if start <= sent.at < end]
+
+
+class FakeTokens:
+    """Credentials that number their tokens."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        self.failure: TokenFailed | None = None
+
+    async def headers(self) -> Mapping[str, str]:
+        if self.failure:
+            raise self.failure
+        return {"Authorization": f"token {self.number}"}
+
+    async def renew(self, refused: Mapping[str, str]) -> None:
+        if refused == {"Authorization": f"token {self.number}"}:
+            self.number += 1
+
+
+@dataclass(slots=True)
+class FakeDeadLetters:
+    """A dead-letter topic that can be made to fail."""
+
+    failure: DeadLetterFailed | None = None
+    tries: int = 0
+    written: dict[int, Rejection] = field(default_factory=dict)  # by offset
+
+    async def write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
+        self.tries += 1
+        await asyncio.sleep(0.01)
+        if self.failure:
+            raise self.failure
+        offset = record.offset()
+        assert offset is not None
+        assert offset not in self.written, "a record must be dead-lettered once"
+        self.written[offset] = rejection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteScene:
+    """One route's delivery, and what it works with."""
+
+    delivery: Delivery
+    burial: Burial
+    gate: Gate
+
+
+class Scene:
+    """An endpoint and the routes that deliver to it; make one inside a running loop."""
+
+    def __init__(
+        self,
+        script: Callable[[Sent], Answer | NoAnswer],
+        *,
+        routes: Sequence[str] = ("web",),
+        most: int = 8,
+        jitter: Callable[[], float] = lambda: 0.5,
+        kind: EndpointKind = "collect",
+    ) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self.edge = ScriptedEdge(script)
+        self.tokens = FakeTokens()
+        self.dead_letters = FakeDeadLetters()
+        self.telemetry = Telemetry(routes, clock=self._clock)
+        self._pause = EndpointPause()
+        self._kind = kind
+        self.routes = {name: self._route(name, most, WaitForEdge(BACKOFF, jitter)) for name in routes}
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the test began."""
+        return self._clock()
+
+    @property
+    def gate(self) -> Gate:
+        """The gate of the first route."""
+        return next(iter(self.routes.values())).gate
+
+    async def deliver(self, batch: Sequence[Event], *, route: str = "web") -> None:
+        """Deliver one batch."""
+        await self.routes[route].delivery.deliver(batch)
+
+    async def deliver_all(self, batches: Iterable[Sequence[Event]], *, route: str = "web") -> None:
+        """Deliver batches side by side."""
+        await asyncio.gather(*(self.deliver(batch, route=route) for batch in batches))
+
+    def start(self, batch: Sequence[Event], *, route: str = "web") -> asyncio.Task[None]:
+        """Begin to deliver a batch."""
+        return asyncio.create_task(self.deliver(batch, route=route))
+
+    def _route(self, name: str, most: int, wait: WaitForEdge) -> RouteScene:
+        gate = Gate(
+            concurrency=Concurrency(most), pause=self._pause, probe_interval_s=PROBE_INTERVAL_S, clock=self._clock
+        )
+        outcomes = Outcomes(name, gate, self.telemetry, Progress())
+        burial = Burial("a-datastream", self.dead_letters, outcomes, gate, wait)
+        surroundings = Surroundings(
+            edge=self.edge,
+            credentials=self.tokens,
+            telemetry=self.telemetry,
+            monotonic_s=self._clock,
+            unix_s=lambda: UNIX_AT_START_S + self._clock(),
+        )
+        delivery = Delivery(
+            self._target(name), surroundings, gate=gate, wait=wait, outcomes=outcomes, burial=burial
+        )
+        return RouteScene(delivery=delivery, burial=burial, gate=gate)
+
+    def _target(self, name: str) -> RouteTarget:
+        return RouteTarget(
+            route=name,
+            datastream_id="a-datastream",
+            url=f"http://127.0.0.1/{name}?requestId=",
+            kind=self._kind,
+            is_silent=False,
+            envelope=COLLECT if self._kind == "collect" else INTERACT,
+            foreign_answer_tries=FOREIGN_TRIES,
+            unexpected_error_tries=UNEXPECTED_TRIES,
+        )

@@ -1,0 +1,72 @@
+"""An event loop whose clock jumps to the next timer whenever nothing else is left to do.
+
+Hours of waiting take milliseconds, and the same waits end in the same order each time. What would wait for ever,
+because no timer is set and nobody is left to wake it, is an error at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Stuck(Exception):
+    """Everybody waits, and nothing is set that could end it."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type] # its base is chosen by the platform
+    """Looks for input without waiting, and tells how long it would have waited."""
+
+    def __init__(self, jump: Callable[[float], None]) -> None:
+        super().__init__()
+        self._jump = jump
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise Stuck
+            self._jump(timeout)
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A loop that begins at second 0 of its own time."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        super().__init__(_JumpingSelector(self._advance))
+
+    def time(self) -> float:
+        return self._now
+
+    def _advance(self, seconds: float) -> None:
+        self._now += max(seconds, 0.0)
+
+
+def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in virtual time.
+
+    Raises:
+        Stuck: it can never end.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+def virtually(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a coroutine function a plain test that runs in virtual time."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_virtually(test(*args, **kwargs))
+
+    return run
