@@ -50,7 +50,7 @@ class Burial:
         tries = AsyncRetrying(
             retry=retry_if_exception_type(DeadLetterFailed),
             wait=self._wait,
-            sleep=self._gate.sleep,
+            sleep=partial(self._rest, event),
             before_sleep=partial(self._failed, event),
         )
         try:
@@ -69,6 +69,11 @@ class Burial:
         if owner.is_closed or (owner.is_leaving and statistics["attempt_number"] != 1):
             raise _Abandoned
         await self._dead_letters.write(self._outcomes.route, self._datastream_id, event.record, rejection)
+
+    async def _rest(self, event: Event, seconds: float) -> None:
+        """Wait before another try, unless there will be none."""
+        if not event.owner.is_leaving:
+            await self._gate.sleep(seconds)
 
     def _failed(self, event: Event, state: RetryCallState) -> None:
         """Hold the route: going on would only pile up what waits for the topic."""

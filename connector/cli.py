@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -36,6 +37,10 @@ def run_command(config: ConfigFile) -> None:
     """Read events from Kafka and deliver them until SIGTERM or SIGINT."""
     settings = _load(config)
     set_up_logs(settings.logging.level.value, settings.logging.format.value)
+    # Records come by the thousand and go soon, without cycles. The default thresholds would look through all that are
+    # open every few polls.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     runner = asyncio.run if sys.platform == "win32" else uvloop.run
     raise typer.Exit(runner(run(settings)))
 

@@ -94,7 +94,9 @@ class Delivery:
                 group = steps.send(outcome)
             except StopIteration:
                 group = None
-        await self._burial.bury([(batch[position], shipment.blame[position]) for position in isolation.at_fault])
+        at_fault = [position for position in isolation.at_fault if position not in shipment.abandoned]
+        if at_fault:
+            await self._burial.bury([(batch[position], shipment.blame[position]) for position in at_fault])
 
     async def _send_group(self, shipment: Shipment, group: Group) -> Outcome:
         """Send one group until it has a final verdict; settle what is accepted, remember who is blamed."""
@@ -124,16 +126,16 @@ class Delivery:
         The place among the requests under way is kept while a request waits for its next try: in an outage a
         few batches probe, and the rest stays in line behind them.
         """
-        if not await self._enter(request):
-            return None
         try:
+            if not await self._enter(request):
+                return None
             verdict = await self._attempt(request)
             if self._is_final(request, verdict):
                 return verdict
             tries = AsyncRetrying(
                 retry=retry_if_result(lambda last: last is not None and not self._is_final(request, last)),
                 wait=self._wait,
-                sleep=self._gate.sleep,
+                sleep=partial(self._rest, request),
                 before_sleep=partial(self._react, request),
             )
             last: Verdict | None = verdict
@@ -143,17 +145,20 @@ class Delivery:
                 attempt.retry_state.set_result(last)
             return last
         finally:
-            self._gate.leave_place()
+            self._leave_place(request)
 
     async def _enter(self, request: Request) -> bool:
-        """Wait until the request may leave and has a place; False, without a place, if nothing is left of it."""
-        if not await self._pass_gate(request):
-            return False
-        await self._gate.take_place()
-        if await self._pass_gate(request):
-            return True
-        self._gate.leave_place()
+        """Wait until the request may leave and has a place; False if nothing is left of it."""
+        while await self._pass_gate(request):
+            request.has_place = await self._gate.take_place()
+            if request.has_place:
+                return await self._pass_gate(request)
         return False
+
+    def _leave_place(self, request: Request) -> None:
+        if request.has_place:
+            request.has_place = False
+            self._gate.leave_place()
 
     async def _reenter(self, request: Request) -> bool:
         """Before another try: like `_enter`, but the place is held, and given up only while it is crowded.
@@ -161,11 +166,17 @@ class Delivery:
         The one who probes a held route never gives it up: those in line behind it wait for the probe.
         """
         if self._gate.hold is not None and self._gate.hold.prober is request:
-            await self._gate.wait_for_probe()
+            await self._rest(request, self._gate.probe_interval_s)
         elif self._gate.is_crowded:
-            self._gate.leave_place()
-            await self._gate.take_place()
+            self._leave_place(request)
+            return await self._enter(request)
         return await self._pass_gate(request)
+
+    async def _rest(self, request: Request, seconds: float) -> None:
+        """Wait before another try, unless nothing is left to try: a partition that leaves waits for no try."""
+        self._outcomes.abandon(request.drop_ending(only_closed=False))
+        if request.positions:
+            await self._gate.sleep(seconds)
 
     async def _pass_gate(self, request: Request) -> bool:
         """Wait while the gate is shut for this request; False if all its events were given up meanwhile.

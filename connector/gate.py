@@ -44,10 +44,10 @@ class Gate:
         "_cut",
         "_in_use",
         "_pause",
-        "_probe_interval_s",
         "_waiting",
         "hold",
         "is_failing",
+        "probe_interval_s",
     )
 
     def __init__(
@@ -60,14 +60,14 @@ class Gate:
     ) -> None:
         self._concurrency = concurrency
         self._pause = pause
-        self._probe_interval_s = probe_interval_s
+        self.probe_interval_s = probe_interval_s  # how long the prober of a held route waits before it tries again
         self._clock = clock
         self._cut = asyncio.Event()
         self._in_use = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
         self.hold: Hold | None = None
         self.is_failing = False
-        """Whether the last answer was a passing fault: new requests are not worth waiting for at a stop."""
+        """Whether the last answer was a fault, or led to a hold: new requests are not worth a try at a stop."""
 
     def is_blocked(self, who: object) -> bool:
         """Whether `who` has to wait before it may ask for a place."""
@@ -87,21 +87,25 @@ class Gate:
             return
 
     def cut(self) -> None:
-        """Wake everybody who sleeps here now, to look again at whether waiting is still right."""
+        """Wake everybody who sleeps or stands in line here now, to look again at whether waiting is still right."""
         self._cut.set()
         self._cut = asyncio.Event()
+        for place in self._waiting:
+            if not place.done():
+                place.set_result(False)
+        self._waiting.clear()
 
-    async def take_place(self) -> None:
-        """Wait for a place among the requests under way; first come, first served."""
+    async def take_place(self) -> bool:
+        """Wait for a place among the requests under way, first come, first served; False if the wait was cut."""
         if not self._waiting and self._in_use < self._concurrency.limit:
             self._in_use += 1
-            return
-        place = asyncio.get_running_loop().create_future()
+            return True
+        place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
-            await place
+            return await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if place.done() and not place.cancelled() and place.result():
                 self.leave_place()  # it was given to us while we were being cancelled
             raise
 
@@ -134,11 +138,8 @@ class Gate:
         if self.hold is not None:
             return False
         self.hold = Hold(cause, prober, self._clock())
+        self.is_failing = True
         return True
-
-    async def wait_for_probe(self) -> None:
-        """Let time pass before the next probe."""
-        await self.sleep(self._probe_interval_s)
 
     def open(self, prober: object) -> float | None:
         """Release the hold if `prober` is the one who probes; how long it lasted in seconds, else None."""
@@ -154,4 +155,4 @@ class Gate:
             place = self._waiting.popleft()
             if not place.done():
                 self._in_use += 1
-                place.set_result(None)
+                place.set_result(True)

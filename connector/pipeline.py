@@ -143,10 +143,6 @@ class Pipeline:
         if len(fresh) < len(records):
             self._telemetry.records_seen_again(owner, len(records) - len(fresh))
         events, rejected, skipped = route.decode(owner, fresh)
-        size = route.open_bytes_of(events)
-        if events:
-            self._mean_record_bytes += (size / len(events) - self._mean_record_bytes) / 16
-        route.open_bytes += size
         for batch in route.batcher.add(events, self._now()):
             self._dispatch(route, batch)
         if rejected:
@@ -162,13 +158,17 @@ class Pipeline:
                 self._dispatch(route, route.batcher.flush())
 
     def _dispatch(self, route: Route, batch: list[Event]) -> None:
-        self._spawn(self._deliver(route, batch))
+        """Start a batch's delivery; from here on its bytes count as open."""
+        size = route.open_bytes_of(batch)
+        route.open_bytes += size
+        self._mean_record_bytes += (size / len(batch) - self._mean_record_bytes) / 16
+        self._spawn(self._deliver(route, batch, size))
 
-    async def _deliver(self, route: Route, batch: list[Event]) -> None:
+    async def _deliver(self, route: Route, batch: list[Event], size: int) -> None:
         try:
             await route.delivery.deliver(batch)
         finally:
-            route.open_bytes -= route.open_bytes_of(batch)
+            route.open_bytes -= size
 
     async def _bury(self, route: Route, rejected: list[tuple[Event, Rejection]]) -> None:
         """Dead-letter what was rejected before a request."""

@@ -70,6 +70,7 @@ class Request:
     foreign_answers: int = 0
     unexpected_errors: int = 0
     token_was_renewed: bool = False
+    has_place: bool = False  # among the requests under way
     first_attempt_ms: int = 0  # milliseconds since the epoch
     last_attempt_ms: int = 0
     first_started_at: float = 0.0  # monotonic seconds

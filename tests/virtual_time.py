@@ -22,7 +22,7 @@ class Stuck(Exception):
     """Everybody waits, and nothing is set that could end it."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type] # its base is chosen by the platform
+class _JumpingSelector(selectors.DefaultSelector):
     """Looks for input without waiting, and tells how long it would have waited."""
 
     def __init__(self, jump: Callable[[float], None]) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -23,6 +24,10 @@ from connector.core.verdict import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # interact's decisions may carry content; nothing else is large
 _HEADERS: Final = {
@@ -50,7 +55,8 @@ class EdgeClient:
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
         self._session_until = 0.0
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[aiohttp.ClientSession, asyncio.TimerHandle] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
         """Send one body and read its answer; a redirect comes back as the answer that it is."""
@@ -68,10 +74,12 @@ class EdgeClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-        await asyncio.gather(*self._retired)
+        for timer in self._retired.values():
+            timer.cancel()
+        sessions = [*self._retired, *([self._session] if self._session else [])]
+        self._retired.clear()
+        self._session = None
+        await asyncio.gather(*self._closing, *(session.close() for session in sessions))
 
     def _current_session(self) -> aiohttp.ClientSession:
         """The session to use; a new one now and then, because a live connection never asks DNS again."""
@@ -79,29 +87,63 @@ class EdgeClient:
         if self._session is not None and now < self._session_until:
             return self._session
         if self._session is not None:
-            task = asyncio.create_task(self._retire(self._session))
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
+            self._retire(self._session)
         self._session = self._new_session()
         self._session_until = now + self._settings.max_connection_age_s
         return self._session
 
     def _new_session(self) -> aiohttp.ClientSession:
         settings = self._settings
-        # `total` also runs while a request waits for a connection. The caller sends at most max_in_flight at
-        # once, and the pool is as large, so nothing waits there and a time-out means that the body was sent.
+        # Both time-outs also run while a request waits for a connection. The caller sends at most max_in_flight at
+        # once, and the pool is as large, so nothing waits there. `connect` covers DNS, TCP and TLS: what is left for
+        # `total` to end is a request whose body was sent.
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.max_in_flight, keepalive_timeout=settings.keep_alive_s),
-            timeout=aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=settings.connect_timeout_s),
+            connector=_Connector(limit=settings.max_in_flight, keepalive_timeout=settings.keep_alive_s),
+            timeout=aiohttp.ClientTimeout(total=settings.timeout_s, connect=settings.connect_timeout_s),
             headers=_HEADERS,
             auto_decompress=False,  # no compression was asked for; a bomb stays as small as it is sent
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def _retire(self, session: aiohttp.ClientSession) -> None:
+    def _retire(self, session: aiohttp.ClientSession) -> None:
         """Close a replaced session once the requests that use it must have ended."""
-        await asyncio.sleep(self._settings.timeout_s)
-        await session.close()
+
+        def close() -> None:
+            del self._retired[session]
+            task = asyncio.create_task(session.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+        self._retired[session] = asyncio.get_running_loop().call_later(self._settings.timeout_s, close)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that lends no connection on which bytes arrived that nobody asked for.
+
+    The library would take them for the answer to the next request: a proxy's 408 to an idle connection, or the second
+    of two answers, would give a verdict on events that nobody has seen.
+    """
+
+    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        self._lent: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the library's own signature
+    ) -> Connection:
+        """Lend a connection; one from the pool only if it is silent."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or protocol not in self._lent or not protocol.should_close:
+                break
+            connection.close()
+        if protocol is not None:
+            self._lent.add(protocol)
+        return connection
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes | None:

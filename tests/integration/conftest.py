@@ -41,8 +41,8 @@ def rig(kafka: Kafka, make_rig: Callable[..., Rig]) -> Rig:
 
 @pytest.fixture
 def slow_rig(kafka: Kafka, make_rig: Callable[..., Rig]) -> Rig:
-    """A rig whose Edge takes 200 ms for each answer, so that requests are always under way."""
-    return make_rig(kafka, latency_ms=200)
+    """A rig whose Edge takes 100 ms for each answer, so that requests are always under way."""
+    return make_rig(kafka, latency_ms=100)
 
 
 @pytest.fixture

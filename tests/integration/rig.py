@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from tests.integration.child import Child
@@ -102,9 +104,21 @@ class Rig:
 
     def create_topic(self, name: str, *, partitions: int) -> None:
         """Make a topic of this very name, again if it was deleted."""
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers, "log_level": 0})
         new = NewTopic(name, num_partitions=partitions, replication_factor=-1)
+        admin = self._admin()  # kept: the answer is lost with it
         admin.create_topics([new], operation_timeout=_TIMEOUT_S)[name].result(_TIMEOUT_S)
+
+    def alter_topic(self, name: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic."""
+        changes = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=changes)
+        admin = self._admin()  # kept: the answer is lost with it
+        admin.incremental_alter_configs([resource])[resource].result(_TIMEOUT_S)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers, "log_level": 0})
 
     # Waiting
 

@@ -98,7 +98,7 @@ class ScriptedEdge:
         await asyncio.sleep(self.latency_s)
         self._at_once -= 1
         answer = self.script(sent)
-        if isinstance(answer, Answer) and answer.status == accepted().status:
+        if answer == accepted():
             self.accepted.extend(sent.offsets)
         return answer
 
@@ -129,12 +129,13 @@ class FakeDeadLetters:
     """A dead-letter topic that can be made to fail."""
 
     failure: DeadLetterFailed | None = None
+    latency_s: float = 0.01
     tries: int = 0
     written: dict[int, Rejection] = field(default_factory=dict)  # by offset
 
     async def write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
         self.tries += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.latency_s)
         if self.failure:
             raise self.failure
         offset = record.offset()
