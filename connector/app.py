@@ -72,7 +72,7 @@ async def run(config: Config) -> ExitCode:
     status = StatusServer(assembly, config.status.listen) if config.status else None
     try:
         if status is not None:
-            await status.start()
+            await _listen(status)
         if not await _unless_stopped(stop, _check_surroundings(config, assembly)):
             return ExitCode.STOPPED
         summary = Summary(assembly, interval_s=config.logging.summary_interval_ms / 1000)
@@ -90,6 +90,18 @@ async def run(config: Config) -> ExitCode:
         await assembly.edge.close()
         if isinstance(assembly.credentials, ClientCredentials):
             await assembly.credentials.close()
+
+
+async def _listen(status: StatusServer) -> None:
+    """Start the status server.
+
+    Raises:
+        StartRefused: its address is taken, or is none of this machine's.
+    """
+    try:
+        await status.start()
+    except OSError as error:
+        raise StartRefused(f"status.listen: {status.address} cannot be used: {error.strerror or error}") from None
 
 
 async def _run_pipeline(assembly: Assembly) -> ExitCode:
@@ -136,6 +148,7 @@ async def _check_surroundings(config: Config, assembly: Assembly) -> None:
             except TokenFailed as failure:
                 if failure.is_refusal:
                     raise StartRefused(f"edge.auth: {failure}") from None
+                telemetry.token_failed(failure.cause, failure.remedy)
                 raise
             except KafkaException as failure:
                 telemetry.source_fault(failure.args[0])

@@ -18,7 +18,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Stuck(Exception):
+class Stuck(Exception):  # noqa: N818 - it names a state
     """Everybody waits, and nothing is set that could end it."""
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
+from connector.config import SecretUnavailableError
+from connector.config.secret import is_header_safe
 from connector.ports import TokenFailed
 
 if TYPE_CHECKING:
@@ -55,19 +57,29 @@ class StaticToken:
     def __init__(self, source: SecretSource, headers: Mapping[str, str]) -> None:
         self._source = source
         self._fixed = dict(headers)
-        self._headers = self._read()
+        self._headers: dict[str, str] | None = None
 
     async def headers(self) -> Mapping[str, str]:
-        """The headers with the token as last read."""
+        """The headers with the token as last read.
+
+        Raises:
+            TokenFailed: it was never read, and its file cannot be.
+        """
+        if self._headers is None:
+            self._headers = self._read()
         return self._headers
 
     async def renew(self, refused: Mapping[str, str]) -> None:
-        """Read the token again."""
-        del refused
-        self._headers = self._read()
+        """Read the token again, unless that was done already.
+
+        Raises:
+            TokenFailed: its file cannot be read.
+        """
+        if refused is self._headers:
+            self._headers = self._read()
 
     def _read(self) -> dict[str, str]:
-        return {**self._fixed, "Authorization": f"Bearer {self._source.read().reveal()}"}
+        return {**self._fixed, "Authorization": f"Bearer {_reveal(self._source)}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +160,7 @@ class ClientCredentials:
         try:
             token, lifetime_s = await _ask_for_token(self._request)
         except TokenFailed as failure:
-            self._last_failure = failure
+            self._last_failure = failure.with_traceback(None)  # what is kept shows no locals
             self._renew_at = loop.time() + _RETRY_S * (1 + self._jitter())
             self._telemetry.token_failed(failure.cause, failure.remedy)
             return
@@ -165,28 +177,49 @@ async def _ask_for_token(request: TokenRequest) -> tuple[str, float]:
     Raises:
         TokenFailed: refused, unreachable, or an answer that holds no token.
     """
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": request.client_id,
-        "client_secret": request.secret.read().reveal(),
-        "scope": ",".join(request.scopes),
-    }
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
-            session.post(request.url, data=form, allow_redirects=False) as response,
+            session.post(request.url, data=_form(request), allow_redirects=False) as response,
         ):
-            status, body = response.status, await response.content.read(_MAX_ANSWER_BYTES)
+            status, body = response.status, await _read(response.content)
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         cause = f"unreachable_{type(error).__name__}"
-        # The error is not chained: its traceback would show the form to whoever prints locals.
-        raise TokenFailed(cause, "Check edge.auth.token_url and the network path.", is_refusal=False) from None
-    return _token_in(status, _document(body))
+    else:
+        return _token_in(status, _document(body))
+    # Raised out here, the failure does not hold the error: its traceback shows the form to whoever prints locals.
+    raise TokenFailed(cause, "Check edge.auth.token_url and the network path.", is_refusal=False)
+
+
+def _form(request: TokenRequest) -> dict[str, str]:
+    return {
+        "grant_type": "client_credentials",
+        "client_id": request.client_id,
+        "client_secret": _reveal(request.secret),
+        "scope": ",".join(request.scopes),
+    }
+
+
+def _reveal(source: SecretSource) -> str:
+    """A secret as it is now; one that cannot be read may only be about to be replaced, so it is no refusal."""
+    try:
+        return source.read().reveal()
+    except SecretUnavailableError as error:
+        reason = str(error)
+    raise TokenFailed("secret_unavailable", f"Put the secret back in its place: {reason}.", is_refusal=False)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Read an answer; what is longer than any should be is cut, and then it is no JSON."""
+    body = b""
+    while len(body) < _MAX_ANSWER_BYTES and not content.at_eof():
+        body += await content.read(_MAX_ANSWER_BYTES - len(body))
+    return body
 
 
 def _token_in(status: int, document: dict[str, Any]) -> tuple[str, float]:
     token, lifetime = document.get("access_token"), document.get("expires_in")
-    if status == 200 and isinstance(token, str) and token:
+    if status == 200 and isinstance(token, str) and is_header_safe(token):
         seconds = float(lifetime) if isinstance(lifetime, int | float) else _DEFAULT_LIFE_S
         return token, max(seconds, _SHORTEST_LIFE_S)
     code = document.get("error")

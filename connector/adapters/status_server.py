@@ -25,7 +25,7 @@ class StatusServer:
 
     def __init__(self, assembly: Assembly, listen: Listen) -> None:
         self._assembly = assembly
-        self._listen = listen
+        self.address = listen
         self._registry = CollectorRegistry()
         self._registry.register(ConnectorMetrics(assembly))
         self._runner: web.AppRunner | None = None
@@ -47,7 +47,7 @@ class StatusServer:
         )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+        await web.TCPSite(self._runner, self.address.host, self.address.port).start()
         host, port = self._runner.addresses[0][:2]
         self._assembly.telemetry.status_listening(f"{host}:{port}")
 

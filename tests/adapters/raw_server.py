@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 ACCEPTED = b'{"requestId":"r"}'
+"""The body of a proper answer."""
+
+WHOLE_ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\n\r\n%s" % (len(ACCEPTED), ACCEPTED)
+"""A proper answer as it stands on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,6 @@ class Peer:
             pass
 
 
-
-
 class RawServer:
     """A listening server."""
 
@@ -107,7 +109,8 @@ class RawServer:
         assert task is not None
         self._tasks.add(task)
         try:
-            with suppress(OSError, EOFError):  # the other end went first
+            # The other end went first, or the test is over; a cancelled task would be reported by asyncio's streams.
+            with suppress(OSError, EOFError, asyncio.CancelledError):
                 await self._script(Peer(reader, writer, self.received))
         finally:
             self._tasks.discard(task)

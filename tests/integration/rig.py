@@ -81,7 +81,7 @@ class Rig:
             "edge": {"base_url": self.edge.url},
             "routes": [self.route()],
             "dead_letter": {"topic": self.dead_letter_topic},
-            "logging": {"level": "debug", "format": "json"},
+            "logging": {"level": "debug", "format": "json", "summary_interval_ms": 1000},
         }
         for layer in layers:
             settings = _laid_over(settings, layer)

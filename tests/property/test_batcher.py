@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hypothesis import assume, given, settings
@@ -57,7 +58,7 @@ def test_closes_no_batch_too_early(envelope: Envelope, polls: list[list[int]], r
     batcher = Batcher(_limits(envelope, room, max_events))
     batches = [batch for events in _events(polls) for batch in batcher.add(events, now=0.0)]
     batches = [*batches, batcher.flush()]
-    for batch, after in zip(batches, batches[1:], strict=False):
+    for batch, after in pairwise(batches):
         body = envelope.body([event.fragment for event in [*batch, after[0]]])
         assert len(batch) == max_events or len(body) > envelope.overhead_bytes + room
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil, log2
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from tests.unit.isolation_search import Search, refusing, search
 
 
 @st.composite
-def _batches(draw: Any) -> tuple[int, set[int]]:
+def _batches(draw: st.DrawFn) -> tuple[int, set[int]]:
     count = draw(st.integers(1, 120))
     bad = draw(st.one_of(st.sets(st.integers(0, count - 1), max_size=6), st.sets(st.integers(0, count - 1))))
     return count, bad
@@ -67,7 +66,7 @@ def test_halves_what_is_too_large(sizes: list[int], bad: set[int], most: tuple[i
 
 @settings(max_examples=400, deadline=None)
 @given(count=st.integers(1, 40), data=st.data())
-def test_blames_nobody_on_a_whim(count: int, data: Any) -> None:
+def test_blames_nobody_on_a_whim(count: int, data: st.DataObject) -> None:
     """An endpoint that refuses at random never makes an event at fault without the evidence that is promised."""
     drawn = st.sampled_from([Fate.ACCEPTED, Fate.REFUSED, Fate.FAILED, Fate.TOO_LARGE, Fate.GONE, "named"])
 
@@ -95,7 +94,7 @@ def _is_eliminated(found: Search, position: int) -> bool:
     refusals = found.refusals_of(position)
     if len(refusals) < 2:
         return False
-    return set(min(refusals, key=len)) - {position} <= set(found.accepted)
+    return set(min(refusals, key=lambda group: len(group))) - {position} <= set(found.accepted)
 
 
 @settings(max_examples=200, deadline=None)
@@ -136,7 +135,7 @@ def test_what_was_given_up_puts_no_blame_on_others(batch: tuple[int, set[int]], 
 
 @settings(max_examples=300, deadline=None)
 @given(count=st.integers(1, 1000), data=st.data())
-def test_one_bad_event_is_cheap(count: int, data: Any) -> None:
+def test_one_bad_event_is_cheap(count: int, data: st.DataObject) -> None:
     """One bad event of n costs at most ceil(log2 n) + 1 requests after the first refusal."""
     bad = data.draw(st.integers(0, count - 1))
     assert search(count, refusing({bad})).requests_after_the_first <= ceil(log2(count)) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -47,7 +47,7 @@ class OffsetsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.opened)
     @rule(data=st.data())
-    def settle(self, data: Any) -> None:
+    def settle(self, data: st.DataObject) -> None:
         """Settle some opened offsets, in any order, grouped as they come; some of them a second time."""
         offsets = data.draw(st.lists(st.sampled_from(sorted(self.opened)), max_size=20))
         events = [event_at(self.owner, offset) for offset in offsets]
@@ -108,7 +108,7 @@ class OffsetsMachine(RuleBasedStateMachine):
         """The ranges hold exactly what is settled above the watermark, gaps included, sorted and apart."""
         ranges = self.owner.settled_ranges
         assert all(first < end for first, end in ranges)
-        assert all(low[1] < high[0] for low, high in zip(ranges, ranges[1:], strict=False))
+        assert all(low[1] < high[0] for low, high in pairwise(ranges))
         if self.owner.watermark is None or self.next_offset is None:
             assert ranges == ()
             return
@@ -135,13 +135,13 @@ def test_runs_round_trip(places: list[tuple[int, int]]) -> None:
     owners = [owner_at(0, partition=number) for number in range(3)]
     found = list(runs([event_at(owners[number], offset) for number, offset in places]))
     assert [(owner.partition, offset) for owner, first, end in found for offset in range(first, end)] == places
-    for (owner, _, end), (next_owner, first, _) in zip(found, found[1:], strict=False):
+    for (owner, _, end), (next_owner, first, _) in pairwise(found):
         assert owner is not next_owner or end != first
 
 
 @settings(max_examples=100, deadline=None)
 @given(count=st.integers(1, 60), data=st.data())
-def test_any_order_ends_at_the_same_watermark(count: int, data: Any) -> None:
+def test_any_order_ends_at_the_same_watermark(count: int, data: st.DataObject) -> None:
     """Settled one by one in any order, the watermark waits for the lowest and ends above the highest."""
     owner = owner_at(100)
     owner.open(100, 100 + count)

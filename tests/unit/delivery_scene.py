@@ -20,7 +20,6 @@ from connector.core.verdict import Answer, EndpointKind
 from connector.delivery import Delivery, Surroundings
 from connector.gate import EndpointPause, Gate
 from connector.outcomes import Outcomes
-from connector.ports import DeadLetterFailed, TokenFailed
 from connector.progress import Progress
 from connector.request import RouteTarget
 from connector.telemetry import Telemetry
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
 
     from connector.core.codes import NoAnswer
     from connector.model import Event, Record, Rejection
+    from connector.ports import DeadLetterFailed, TokenFailed
 
 UNIX_AT_START_S: Final = 1_760_000_000.0  # Thu, 09 Oct 2025 08:53:20 GMT
+DATASTREAM: Final = "11111111-2222-3333-4444-555555555555"
 PROBE_INTERVAL_S: Final = 30.0
 BACKOFF: Final = Backoff(initial_s=0.5, max_s=60.0, retry_after_max_s=300.0)
 FOREIGN_TRIES: Final = 5
@@ -64,7 +65,7 @@ class Sent:
     route: str
     offsets: tuple[int, ...]
     request_id: str
-    token: str
+    renewals: int  # of the token before it left
 
 
 def refusing(*bad: int, code: str = "0104-422") -> Callable[[Sent], Answer]:
@@ -82,6 +83,7 @@ class ScriptedEdge:
         self.accepted: list[int] = []
         self.most_at_once = 0
         self._at_once = 0
+        self._arrived = asyncio.Event()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
         path, _, request_id = url.rpartition("=")
@@ -90,9 +92,10 @@ class ScriptedEdge:
             route=path.split("/")[-1].split("?")[0],
             offsets=tuple(int(number) for number in _ID.findall(body)),
             request_id=request_id,
-            token=headers.get("Authorization", ""),
+            renewals=int(headers["renewals"]),
         )
         self.sent.append(sent)
+        self._arrived.set()
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         await asyncio.sleep(self.latency_s)
@@ -102,26 +105,32 @@ class ScriptedEdge:
             self.accepted.extend(sent.offsets)
         return answer
 
+    async def until_sent(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        while len(self.sent) < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
     def sent_between(self, start: float, end: float) -> list[Sent]:
         """The requests that left within [start, end)."""
         return [sent for sent in self.sent if start <= sent.at < end]
 
 
 class FakeTokens:
-    """Credentials that number their tokens."""
+    """Credentials that count how often they were renewed."""
 
     def __init__(self) -> None:
-        self.number = 1
+        self.renewals = 0
         self.failure: TokenFailed | None = None
 
     async def headers(self) -> Mapping[str, str]:
         if self.failure:
             raise self.failure
-        return {"Authorization": f"token {self.number}"}
+        return {"renewals": str(self.renewals)}
 
     async def renew(self, refused: Mapping[str, str]) -> None:
-        if refused == {"Authorization": f"token {self.number}"}:
-            self.number += 1
+        if refused["renewals"] == str(self.renewals):
+            self.renewals += 1
 
 
 @dataclass(slots=True)
@@ -132,9 +141,13 @@ class FakeDeadLetters:
     latency_s: float = 0.01
     tries: int = 0
     written: dict[int, Rejection] = field(default_factory=dict)  # by offset
+    _tried: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
+        assert route
+        assert datastream == DATASTREAM
         self.tries += 1
+        self._tried.set()
         await asyncio.sleep(self.latency_s)
         if self.failure:
             raise self.failure
@@ -142,6 +155,12 @@ class FakeDeadLetters:
         assert offset is not None
         assert offset not in self.written, "a record must be dead-lettered once"
         self.written[offset] = rejection
+
+    async def until_tried(self, count: int) -> None:
+        """Wait until so many writes were tried."""
+        while self.tries < count:
+            self._tried.clear()
+            await self._tried.wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +220,7 @@ class Scene:
             concurrency=Concurrency(most), pause=self._pause, probe_interval_s=PROBE_INTERVAL_S, clock=self._clock
         )
         outcomes = Outcomes(name, gate, self.telemetry, Progress())
-        burial = Burial("a-datastream", self.dead_letters, outcomes, gate, wait)
+        burial = Burial(DATASTREAM, self.dead_letters, outcomes, gate, wait)
         surroundings = Surroundings(
             edge=self.edge,
             credentials=self.tokens,
@@ -209,15 +228,13 @@ class Scene:
             monotonic_s=self._clock,
             unix_s=lambda: UNIX_AT_START_S + self._clock(),
         )
-        delivery = Delivery(
-            self._target(name), surroundings, gate=gate, wait=wait, outcomes=outcomes, burial=burial
-        )
+        delivery = Delivery(self._target(name), surroundings, gate=gate, wait=wait, outcomes=outcomes, burial=burial)
         return RouteScene(delivery=delivery, burial=burial, gate=gate)
 
     def _target(self, name: str) -> RouteTarget:
         return RouteTarget(
             route=name,
-            datastream_id="a-datastream",
+            datastream_id=DATASTREAM,
             url=f"http://127.0.0.1/{name}?requestId=",
             kind=self._kind,
             is_silent=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pytest
@@ -40,7 +40,7 @@ def _answer(status: int, document: object = None, *, body: bytes | None = None) 
     return Answer(status=status, body=orjson.dumps(document) if body is None else body)
 
 
-def _problem(code: str, detail: str = "", *, status: int | None = None, **more: Any) -> Answer:
+def _problem(code: str, detail: str = "", *, status: int | None = None, **more: object) -> Answer:
     document = {"type": f"https://ns.adobe.com/aep/errors/EXEG-{code}", "title": "A title", "detail": detail, **more}
     return _answer(status or int(code[-3:]), document)
 
@@ -210,7 +210,7 @@ def test_reports_of_an_acceptance() -> None:
         ("Event #4 has the ids 'a' and 'b'", {4}),
         ("The id 'it's #3' is wrong", set()),
         ("The id 'a' #3 'b' is wrong", set()),
-        ("The id \"it's #3\" of event #4 is wrong", {4}),
+        ('The id "it\'s #3" of event #4 is wrong', {4}),
         ("The id \u201ca #3\u201d of event #4 is wrong", {4}),
         ("The id 'a #3 and so on until the text is cut", set()),
         ("Event #4's id", {4}),
@@ -241,9 +241,7 @@ def test_other_codes_name_nobody(code: str) -> None:
 def test_missing_answer(missing: NoAnswer) -> None:
     """Without an answer nothing is accepted and nobody blamed; it is ambiguous unless no body left this process."""
     verdict = _judge(missing)
-    assert verdict.action is (
-        Action.FOREIGN if missing in {NoAnswer.NOT_HTTP, NoAnswer.TOO_LONG} else Action.RETRY
-    )
+    assert verdict.action is (Action.FOREIGN if missing in {NoAnswer.NOT_HTTP, NoAnswer.TOO_LONG} else Action.RETRY)
     assert (verdict.cause, verdict.status) == (missing.value, None)
     assert verdict.is_ambiguous is (missing not in NOT_SENT)
     assert verdict.remedy == NO_ANSWERS[missing].remedy

@@ -13,12 +13,12 @@ import orjson
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connector.local.demo.files import DEAD_LETTER_TOPIC, GROUP
-from connector.local.demo.http import NoAnswer, ask
+from connector.local.demo.loopback import NoAnswer, ask
 from connector.local.demo.parts import DemoFailed
 from connector.local.demo.reconcile import Acceptance, Coordinates, DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from confluent_kafka import Message
@@ -88,13 +88,18 @@ class Witness:
 
 
 def _dead_letter(message: Message) -> DeadLetter:
-    headers = {name: value.decode() for name, value in message.headers() or () if isinstance(value, bytes)}
+    headers = {name: value.decode(errors="replace") for name, value in _pairs(message) if isinstance(value, bytes)}
     origin = Coordinates(
         headers.get("__connect.errors.topic", ""),
         int(headers.get("__connect.errors.partition", -1)),
         int(headers.get("__connect.errors.offset", -1)),
     )
     return DeadLetter(origin, headers.get("xdm.error.code", ""))
+
+
+def _pairs(message: Message) -> Iterable[tuple[str, str | bytes | None]]:
+    headers = message.headers() or []
+    return headers.items() if isinstance(headers, dict) else headers
 
 
 def read_ledger(address: str, file: Path) -> dict[str, Acceptance]:

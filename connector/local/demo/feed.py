@@ -6,6 +6,7 @@ A record that the broker does not take fails the demo.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -73,22 +74,24 @@ class Feed:
         return len(self.book) == self.events
 
     def _produce(self, record: SourceRecord) -> None:
+        timestamp_ms = time.time_ns() // 1_000_000  # given, because the embedded broker reports another one
         self._producer.produce(
             TOPICS[record.stream],
             value=record.value,
             key=record.key,
             headers=list(record.headers),
-            on_delivery=partial(self._enter, record),
+            timestamp=timestamp_ms,
+            on_delivery=partial(self._enter, record, timestamp_ms),
         )
         self._handed_over += 1
 
-    def _enter(self, record: SourceRecord, error: KafkaError | None, message: Message) -> None:
+    def _enter(self, record: SourceRecord, timestamp_ms: int, error: KafkaError | None, message: Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None or topic is None or partition is None or offset is None:
             self._refused = error
             return
         # As the connector derives it where an event has none: the same each time the record is read.
-        event_id = record.event_id or f"{topic}-{partition}-{offset}-{message.timestamp()[1]}"
+        event_id = record.event_id or f"{topic}-{partition}-{offset}-{timestamp_ms}"
         self.book[Coordinates(topic, partition, offset)] = _expect(record, event_id)
         self.confirmed[topic] += 1
         self.ends[topic, partition] = offset + 1

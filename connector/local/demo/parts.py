@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from connector.local.demo import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 _READY_WITHIN_S: Final = 60.0  # a cold machine reads a lot from its disk
@@ -46,13 +46,17 @@ class Part:
         if code is not None:
             raise DemoFailed(f"the {self.name} ended by itself with {code}; the end of {self.log}:\n{self.tail()}")
 
-    def wait_for(self, pattern: str) -> str:
-        """Wait until its log has a line like this and return the first group; raises DemoFailed."""
+    def wait_for(self, pattern: str, tick: Callable[[], None]) -> str:
+        """Wait until its log has a line like this and return the first group; raises DemoFailed.
+
+        `tick` is called while it waits.
+        """
         give_up_at = time.monotonic() + _READY_WITHIN_S
         while time.monotonic() < give_up_at:
             if found := re.search(pattern, self.log.read_text(errors="replace")):
                 return found[1]
             self.check()
+            tick()
             time.sleep(_POLL_S)
         raise DemoFailed(f"the {self.name} was not ready within {_READY_WITHIN_S:.0f} s; see {self.log}")
 
@@ -71,7 +75,7 @@ class Parts:
     def __enter__(self) -> Self:
         """Start the guard."""
         self._guard = subprocess.Popen(  # noqa: S603 - this interpreter and a file of this package
-            [sys.executable, "-S", str(Path(guard.__file__))], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-SP", str(Path(guard.__file__))], stdin=subprocess.PIPE, start_new_session=True
         )
         return self
 

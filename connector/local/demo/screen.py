@@ -6,7 +6,6 @@ Promise: it shows and decides nothing. Without a terminal no line depends on col
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.box import ROUNDED, SIMPLE_HEAD
@@ -19,6 +18,7 @@ from rich.text import Text
 from connector.local.demo.bad_minute import Mood
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from connector.local.demo.watch import Figures, Reading
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _WIDTH: Final = 100
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 _PLAIN_BARS: Final = " .:-=+*%#"
+_BAR_ROWS: Final = 2
+_NOTHING: Final = "."
 _STYLES: Final = {Mood.WELL: "green", Mood.ILL: "red"}
 _MARKS: Final = {Mood.WELL: "●", Mood.ILL: "▲"}
 _PLAIN_MARKS: Final = {Mood.WELL: "+", Mood.ILL: "!"}
@@ -65,23 +67,24 @@ class PlainScreen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._shown: tuple[int, str, str] | None = None
+        self._second = -1
+        self._told = {"demo": "", "Edge": ""}
 
     def show(self, scene: Scene) -> None:
-        """Print a line, unless this second has one already."""
-        key = (int(scene.seconds), scene.step, scene.edge)
-        if key == self._shown:
+        """Print what is new, and the figures once in a second."""
+        for who, what in (("demo", scene.step), ("Edge", scene.edge)):
+            if what != self._told[who]:
+                self._told[who] = what
+                self._print(f"{scene.seconds:5.1f} s  The {who} {what}.")
+        if int(scene.seconds) == self._second:
             return
-        is_news = self._shown is None or self._shown[1:] != key[1:]
-        self._shown = key
+        self._second = int(scene.seconds)
         total = scene.reading.total
-        figures = (
-            f"produced {total.produced:>6,}  accepted {total.accepted:>6,}  dead-lettered {total.dead_lettered:>3,}"
-            f"  waiting {total.waiting:>6,}  {scene.reading.rate:>6,.0f}/s  lag {total.lag:>6,}  resends {total.resends}"
+        self._print(
+            f"{scene.seconds:5.1f} s  produced {total.produced:>6,}  accepted {total.accepted:>6,}  "
+            f"dead-lettered {total.dead_lettered:>3,}  waiting {total.waiting:>6,}  {scene.reading.rate:>6,.0f}/s  "
+            f"lag {total.lag:>6,}  resends {total.resends}"
         )
-        if is_news:
-            self._print(f"{scene.seconds:5.1f} s  -- {scene.step}. The Edge {scene.edge}.")
-        self._print(f"{scene.seconds:5.1f} s  {figures}")
 
     def close(self) -> None:
         """Nothing is held."""
@@ -112,13 +115,14 @@ class LiveScreen:
             self._draw_edge(scene),
             _draw_routes(scene.reading),
             self._draw_history(scene.reading),
+            Text(),
             _draw_step(scene),
-            Text(f"connector's log: {self._folder}/connector.log", style="dim"),
+            Text(f"Its log   {self._folder}/connector.log", style="dim"),
         )
         return Panel(
             body,
             box=ROUNDED,
-            title="[bold]XDM edge connector: Kafka → connector → Edge[/]",
+            title="[bold]Demo: Kafka, the XDM edge connector, the Edge[/]",
             title_align="left",
             subtitle=f"{scene.seconds:.0f} s",
             subtitle_align="right",
@@ -132,24 +136,39 @@ class LiveScreen:
         mark = (_MARKS if self._is_rich else _PLAIN_MARKS)[scene.mood]
         return Text.assemble(("The Edge  ", "bold"), (f"{mark} {scene.edge}", f"bold {style}"))
 
-    def _draw_history(self, reading: Reading) -> Text:
-        """Accepted events per half second, the newest to the right."""
-        bars = _BARS if self._is_rich else _PLAIN_BARS
-        slices = list(reading.history)[-(min(_WIDTH, self._live.console.width) - 20) :]
-        most = max([each.accepted for each in slices], default=0) or 1
-        text = Text("accepted  ", style="bold")
-        for mood, run in groupby(slices, key=lambda each: each.mood):
-            levels = (min(8, -(-each.accepted * 8 // most)) for each in run)
-            text.append("".join(bars[level] if level else "·" for level in levels), style=_STYLES[mood])
-        text.append(f"  {reading.rate:,.0f}/s", style="bold")
-        return text
+    def _draw_history(self, reading: Reading) -> Table:
+        """The past in half seconds, the newest to the right: what was accepted, and what waited."""
+        slices = list(reading.history)[-(min(_WIDTH, self._live.console.width) - 34) :]
+        moods = [each.mood for each in slices]
+        table = Table.grid(padding=(0, 2))
+        for name, values, now in (
+            ("accepted", [each.accepted for each in slices], f"{reading.rate:,.0f}/s now"),
+            ("waiting", [each.waiting for each in slices], f"{reading.total.waiting:,} now"),
+        ):
+            for row, bars in enumerate(self._draw_bars(values, moods)):
+                table.add_row(*(("", bars, "") if row < _BAR_ROWS - 1 else (f"[bold]{name}[/]", bars, now)))
+        return table
+
+    def _draw_bars(self, values: Sequence[int], moods: Sequence[Mood]) -> list[Text]:
+        """Bars of some rows, as high as the largest value of them all; the colour says how the Edge did."""
+        blocks = _BARS if self._is_rich else _PLAIN_BARS
+        most = max(values, default=0) or 1
+        heights = [-(-value * _BAR_ROWS * 8 // most) for value in values]
+        rows = []
+        for row in reversed(range(_BAR_ROWS)):
+            text = Text()
+            for height, mood in zip(heights, moods, strict=True):
+                level = min(8, max(0, height - row * 8))
+                text.append(blocks[level] if height or row else _NOTHING, style=_STYLES[mood])
+            rows.append(text)
+        return rows
 
 
 def _draw_routes(reading: Reading) -> Table:
     table = Table(box=SIMPLE_HEAD, expand=True, show_footer=False, pad_edge=False)
     table.add_column("route", style="bold")
-    for name in ("produced", "accepted", "dead-lettered", "waiting", "in flight", "resends", "lag"):
-        table.add_column(name, justify="right")
+    for name in ("produced", "accepted", "dead-lettered", "waiting", "resends", "lag"):
+        table.add_column(name, justify="right", no_wrap=True)
     for route, figures in reading.routes.items():
         table.add_row(route, *_cells(figures))
     table.add_section()
@@ -163,7 +182,6 @@ def _cells(figures: Figures) -> list[str]:
         f"[green]{figures.accepted:,}[/]",
         f"[yellow]{figures.dead_lettered:,}[/]" if figures.dead_lettered else "0",
         f"[red]{figures.waiting:,}[/]" if figures.waiting else "0",
-        f"{figures.in_flight:,}",
         f"[red]{figures.resends:,}[/]" if figures.resends else "0",
         f"{figures.lag:,}",
     ]
@@ -172,4 +190,4 @@ def _cells(figures: Figures) -> list[str]:
 def _draw_step(scene: Scene) -> Text:
     total = scene.reading.total
     share = (total.accepted + total.dead_lettered) / scene.events
-    return Text.assemble(("the demo  ", "bold"), f"{scene.step}, ", (f"{share:.0%} done", "bold"))
+    return Text.assemble(("The demo  ", "bold"), f"{scene.step}, ", (f"{share:.0%} done", "bold"))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from connector.local.demo.bad_minute import Mood
 from connector.local.demo.files import TOPICS
-from connector.local.demo.http import NoAnswer, ask
+from connector.local.demo.loopback import NoAnswer, ask
 
 if TYPE_CHECKING:
+    from connector.local.demo.bad_minute import Mood
     from connector.local.demo.feed import Feed
 
 _METRIC: Final = re.compile(r'^xdm_connector_([a-z_]+)\{route="([a-z0-9_-]+)"\} ([0-9.e+]+)$', re.MULTILINE)
@@ -34,7 +34,6 @@ class Figures:
     accepted: int = 0
     dead_lettered: int = 0
     resends: int = 0
-    in_flight: int = 0
     lag: int = 0
 
     @property
@@ -49,9 +48,10 @@ class Figures:
 
 @dataclass(slots=True)
 class Slice:
-    """Half a second of the past: events accepted in it, and how the Edge did."""
+    """Half a second of the past: events accepted in it, events that waited at its end, and how the Edge did."""
 
     accepted: int
+    waiting: int
     mood: Mood
 
 
@@ -76,17 +76,19 @@ class Reading:
 
 
 class Watch:
-    """Reads the connector's figures again and again."""
+    """Reads the connector's figures again and again into one `Reading`."""
 
-    def __init__(self, address: str, feed: Feed) -> None:
+    def __init__(self, address: str, feed: Feed, reading: Reading) -> None:
         self._address = address
         self._feed = feed
+        self._reading = reading
         self._accepted_at: deque[tuple[float, int]] = deque()
         self._slice_began = (0.0, 0)
-        self.reading = Reading()
+        self.looked_at = float("-inf")
 
     def look(self, now: float, mood: Mood) -> None:
         """Read everything once."""
+        self.looked_at = now
         try:
             metrics = ask(self._address, "GET", "/metrics").decode()
             status = orjson.loads(ask(self._address, "GET", "/status"))
@@ -96,12 +98,11 @@ class Watch:
         lag = self._lag({(each["topic"], each["partition"]): each["committed"] for each in status["partitions"]})
         for stream, topic in TOPICS.items():
             name = stream.value
-            self.reading.routes[name] = Figures(
+            self._reading.routes[name] = Figures(
                 produced=self._feed.confirmed[topic],
                 accepted=values.get(("accepted_total", name), 0),
                 dead_lettered=values.get(("dead_lettered_total", name), 0),
                 resends=values.get(("resends_total", name), 0),
-                in_flight=values.get(("in_flight", name), 0),
                 lag=lag[topic],
             )
         self._note_rate(now, mood)
@@ -113,12 +114,12 @@ class Watch:
         return lag
 
     def _note_rate(self, now: float, mood: Mood) -> None:
-        reading, accepted = self.reading, self.reading.total.accepted
+        reading, accepted = self._reading, self._reading.total.accepted
         self._accepted_at.append((now, accepted))
         while now - self._accepted_at[0][0] > _RATE_OVER_S:
             self._accepted_at.popleft()
         since, before = self._accepted_at[0]
         reading.rate = (accepted - before) / (now - since) if now > since else 0.0
         if now - self._slice_began[0] >= _SLICE_S:
-            reading.history.append(Slice(accepted - self._slice_began[1], mood))
+            reading.history.append(Slice(accepted - self._slice_began[1], reading.total.waiting, mood))
             self._slice_began = (now, accepted)

@@ -1,0 +1,150 @@
+"""When a request may leave: places, pauses, holds, and waits that end early."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from connector.core.pacing import Concurrency
+from connector.gate import EndpointPause, Gate
+from tests.virtual_time import virtually
+
+
+def _gate(most: int = 2, pause: EndpointPause | None = None) -> Gate:
+    clock = asyncio.get_running_loop().time
+    return Gate(concurrency=Concurrency(most), pause=pause or EndpointPause(), probe_interval_s=30.0, clock=clock)
+
+
+@virtually
+async def test_places_go_first_come_first_served() -> None:
+    """With all places taken the others stand in line, and a newcomer does not pass them."""
+    gate, order = _gate(most=1), []
+    assert await gate.take_place()
+
+    async def visitor(name: str) -> None:
+        assert await gate.take_place()
+        order.append(name)
+        await asyncio.sleep(1)
+        gate.leave_place()
+
+    visitors = [asyncio.create_task(visitor(name)) for name in "abc"]
+    await asyncio.sleep(0)
+    gate.leave_place()
+    await visitor("d")
+    await asyncio.gather(*visitors)
+    assert order == ["a", "b", "c", "d"]
+
+
+@virtually
+async def test_a_lowered_limit_admits_nobody_until_enough_have_left() -> None:
+    """After a failure the line waits until fewer are under way than the new limit."""
+    gate = _gate(most=4)
+    for _ in range(4):
+        await gate.take_place()
+    assert not gate.is_crowded
+    gate.failed(started_at=0.0, retry_after_s=None)
+    assert gate.is_crowded
+    waiting = asyncio.create_task(gate.take_place())
+    for _ in range(2):
+        gate.leave_place()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    gate.leave_place()
+    assert await waiting
+
+
+@virtually
+async def test_successes_admit_from_the_line() -> None:
+    """When the limit grows somebody in the line is let in without anybody leaving."""
+    gate = _gate(most=2)
+    gate.failed(started_at=0.0, retry_after_s=None)
+    await gate.take_place()
+    waiting = asyncio.create_task(gate.take_place())
+    await asyncio.sleep(0)
+    gate.succeeded()
+    assert await waiting
+
+
+@virtually
+async def test_a_cancelled_wait_takes_no_place() -> None:
+    """Cancelled in the line, or in the very moment of being let in: the place is there for the next one."""
+    gate = _gate(most=1)
+    await gate.take_place()
+    early, late = asyncio.create_task(gate.take_place()), asyncio.create_task(gate.take_place())
+    await asyncio.sleep(0)
+    early.cancel()
+    await asyncio.sleep(0)
+    gate.leave_place()
+    late.cancel()
+    await asyncio.wait([early, late])
+    assert await gate.take_place()
+
+
+@virtually
+async def test_a_cut_ends_every_wait() -> None:
+    """Who sleeps, waits behind a hold or stands in line looks again; nobody in line is given a place by it."""
+    gate = _gate(most=1)
+    await gate.take_place()
+    gate.close("cause", "prober")
+    sleeping, shut = asyncio.create_task(gate.sleep(None)), asyncio.create_task(gate.wait())
+    in_line = asyncio.create_task(gate.take_place())
+    await asyncio.sleep(5)
+    assert not any(task.done() for task in (sleeping, shut, in_line))
+    gate.cut()
+    await asyncio.gather(sleeping, shut)
+    assert await in_line is False
+    assert asyncio.get_running_loop().time() == pytest.approx(5)
+    gate.leave_place()
+    assert await gate.take_place()
+
+
+@virtually
+async def test_a_pause_is_the_endpoints() -> None:
+    """What one route was told by Retry-After holds for every route of the endpoint, and only until then."""
+    pause = EndpointPause()
+    one, two = _gate(pause=pause), _gate(pause=pause)
+    one.failed(started_at=0.0, retry_after_s=20.0)
+    one.failed(started_at=0.0, retry_after_s=5.0)
+    assert one.is_blocked(None)
+    assert two.is_blocked(None)
+    await two.wait()
+    assert asyncio.get_running_loop().time() == pytest.approx(20)
+    assert not one.is_blocked(None)
+
+
+@virtually
+async def test_only_the_prober_passes_a_hold() -> None:
+    """A second cause changes nothing, and only the one who probes releases."""
+    gate = _gate()
+    assert gate.close("first", "prober")
+    assert not gate.close("second", "other")
+    assert not gate.is_blocked("prober")
+    assert gate.is_blocked("other")
+    assert gate.open("other") is None
+    await asyncio.sleep(12)
+    assert gate.open("prober") == pytest.approx(12)
+    assert not gate.is_blocked("other")
+    assert gate.open("prober") is None
+
+
+@virtually
+async def test_a_pause_binds_the_prober_too() -> None:
+    """Retry-After is honoured while a route is held."""
+    gate = _gate()
+    gate.close("cause", "prober")
+    gate.failed(started_at=0.0, retry_after_s=10.0)
+    assert gate.is_blocked("prober")
+
+
+@virtually
+async def test_failing_ends_with_a_success() -> None:
+    """A fault or a hold marks the endpoint as failing until an answer shows it at work."""
+    gate = _gate()
+    gate.failed(started_at=0.0, retry_after_s=None)
+    assert gate.is_failing
+    gate.succeeded()
+    assert not gate.is_failing
+    gate.close("cause", "prober")
+    gate.open("prober")
+    assert gate.is_failing
