@@ -14,6 +14,7 @@ import typer
 from connector.adapters.kafka_properties import refused_producer_properties, refused_properties
 from connector.app import ExitCode, run
 from connector.config import Config, ConfigError, load_config
+from connector.config.document import read_document
 from connector.local.edge_command import HELP as EDGE_HELP
 from connector.local.edge_command import edge_command
 from connector.logs import set_up_logs
@@ -59,20 +60,27 @@ def _load(path: Path) -> Config:
     """Load and check the configuration, or end the process with every problem on standard error."""
     try:
         config = load_config(path, os.environ)
+        _check_kafka_properties(path, config)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.CONFIGURATION) from None
-    kafka = config.kafka_properties()
-    problems = [("kafka", *found) for found in refused_properties(kafka)]
-    problems += [
-        ("dead_letter.kafka", *found)
-        for found in refused_producer_properties(kafka, config.dead_letter.kafka_properties())
-    ]
-    for section, name, reason in problems:
-        typer.echo(f"{path}: {section}.{name}: {reason}", err=True)
-    if problems:
-        raise typer.Exit(ExitCode.CONFIGURATION)
     return config
+
+
+def _check_kafka_properties(path: Path, config: Config) -> None:
+    """Let librdkafka look at its properties; no broker is contacted.
+
+    Raises:
+        ConfigError: it refuses some.
+    """
+    shared, own = config.kafka_properties(), config.dead_letter.kafka_properties()
+    found: list[tuple[tuple[str, ...], str]]
+    found = [(("kafka", name), reason) for name, reason in refused_properties(shared)]
+    for name, reason in refused_producer_properties(shared, own):
+        found.append((("dead_letter", "kafka", name) if name in own else ("kafka", name), reason))
+    if found:
+        document = read_document(path)
+        raise ConfigError(document.problem(tuple(filter(None, place)), reason) for place, reason in found)
 
 
 def main() -> None:

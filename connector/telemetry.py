@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from connector.model import Record, Rejection
     from connector.request import Request
 
-_ROLL_UP_S: Final = 30.0
+ROLL_UP_S: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Telemetry:
         self.rebalances = 0
         self._log: Any = structlog.get_logger("connector")
         self._clock = clock
-        self._roll_up = RollUp(_ROLL_UP_S)
+        self._roll_up = RollUp(ROLL_UP_S)
 
     def _fault(self, kind: Hashable, event: str, **fields: object) -> None:
         """Log a warning at once, then once per interval with how often it happened."""

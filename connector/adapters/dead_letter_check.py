@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from connector.config import CreateTopic
 
-_TIMEOUT_S: Final = 10.0
+_LIST_TIMEOUT_S: Final = 5.0  # a stop during the start waits for it
+_CREATE_TIMEOUT_S: Final = 10.0
 _RIGHTS_TIMEOUT_S: Final = 2.0  # a courtesy: without an answer the first dead letter finds out
 
 
@@ -38,7 +39,7 @@ def check_topic(
     """
     admin = AdminClient(dict(properties), logger=logger)
     # All topics are asked for: a question about one that is missing would create it on many clusters.
-    found = admin.list_topics(timeout=_TIMEOUT_S).topics.get(topic)
+    found = admin.list_topics(timeout=_LIST_TIMEOUT_S).topics.get(topic)
     error = found.error if found is not None else None
     if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         raise TopicUnusable(f"this principal may not see the topic {topic}: allow it to describe and write it")
@@ -58,7 +59,7 @@ def _create(admin: AdminClient, topic: str, create: CreateTopic | None) -> None:
         )
     new = NewTopic(topic, num_partitions=create.partitions, replication_factor=create.replication_factor)
     try:
-        admin.create_topics([new], operation_timeout=_TIMEOUT_S)[topic].result()
+        admin.create_topics([new], operation_timeout=_CREATE_TIMEOUT_S)[topic].result()
     except KafkaException as failure:
         error = failure.args[0]
         if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:

@@ -27,7 +27,7 @@ class Assignments:
     def __init__(self) -> None:
         self._owners: dict[Key, PartitionOffsets] = {}
         self._positions: dict[Key, int] = {}  # the next offset to hand over: where to seek after a mishap
-        self._committing: dict[Key, PartitionOffsets] = {}  # for whom a commit is under way
+        self._committing: dict[tuple[Key, int], PartitionOffsets] = {}  # by offset: for whom a commit is under way
         self._just_taken: set[Key] = set()
 
     def begin_poll(self) -> None:
@@ -69,6 +69,10 @@ class Assignments:
         """Where each partition has to go on so that nothing is left out."""
         return [TopicPartition(*key, offset) for key, offset in self._positions.items()]
 
+    def position(self, owner: PartitionOffsets) -> TopicPartition:
+        """Where one partition that is ours has to go on."""
+        return TopicPartition(owner.topic, owner.partition, self._positions[owner.topic, owner.partition])
+
     def hand_over(self, slices: Sequence[Slice]) -> tuple[list[Slice], list[TopicPartition]]:
         """Note what is handed over; returns that, and where to seek for what is held back.
 
@@ -90,12 +94,12 @@ class Assignments:
     def begin_commit(self, offsets: Iterable[tuple[PartitionOffsets, int]]) -> list[TopicPartition]:
         """What may be committed: the broker would take a commit for a partition that is not ours any more."""
         owned = [(owner, offset) for owner, offset in offsets if self.is_current(owner)]
-        self._committing.update({(owner.topic, owner.partition): owner for owner, _ in owned})
+        self._committing.update({((owner.topic, owner.partition), offset): owner for owner, offset in owned})
         return [TopicPartition(owner.topic, owner.partition, offset) for owner, offset in owned]
 
     def end_commit(self, partition: TopicPartition) -> PartitionOffsets | None:
         """For whom the commit was that ended; None if that was told already."""
-        return self._committing.pop(_key(partition), None)
+        return self._committing.pop((_key(partition), partition.offset), None)
 
 
 def _key(partition: TopicPartition) -> Key:

@@ -8,6 +8,7 @@ kind of client is kept away from the clients that would only warn about it.
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -87,6 +88,38 @@ _PRODUCER_ONLY: Final = frozenset(
     }
 )  # fmt: skip
 
+_CONNECTION: Final = frozenset(
+    {
+        "bootstrap.servers", "broker.address.family", "broker.address.ttl", "client.dns.lookup", "client.id",
+        "client.rack", "connections.max.idle.ms", "debug", "enable.sasl.oauthbearer.unsecure.jwt",
+        "enable.ssl.certificate.verification", "message.max.bytes", "metadata.max.age.ms",
+        "receive.message.max.bytes", "reconnect.backoff.max.ms", "reconnect.backoff.ms", "sasl.kerberos.keytab",
+        "sasl.kerberos.principal", "sasl.kerberos.service.name", "sasl.mechanisms", "sasl.oauthbearer.client.id",
+        "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config", "sasl.oauthbearer.extensions",
+        "sasl.oauthbearer.method", "sasl.oauthbearer.scope", "sasl.oauthbearer.token.endpoint.url", "sasl.password",
+        "sasl.username", "security.protocol", "socket.connection.setup.timeout.ms", "socket.keepalive.enable",
+        "socket.receive.buffer.bytes", "socket.send.buffer.bytes", "socket.timeout.ms", "ssl.ca.location",
+        "ssl.ca.pem", "ssl.certificate.location", "ssl.certificate.pem", "ssl.cipher.suites",
+        "ssl.endpoint.identification.algorithm", "ssl.key.location", "ssl.key.password", "ssl.key.pem",
+        "ssl.keystore.location", "ssl.keystore.password", "statistics.interval.ms",
+        "topic.metadata.propagation.max.ms", "topic.metadata.refresh.interval.ms",
+    }
+)  # fmt: skip
+"""The properties of all clients that people set; only to recognise one that is misspelled."""
+
+_KNOWN: Final = tuple(sorted(_CONNECTION | _CONSUMER_ONLY | _PRODUCER_ONLY))
+
+_OTHER_NAMES: Final = {
+    "compression.codec": "compression.type",
+    "fetch.message.max.bytes": "max.partition.fetch.bytes",
+    "message.timeout.ms": "delivery.timeout.ms",
+    "queue.buffering.max.ms": "linger.ms",
+    "sasl.mechanisms": "sasl.mechanism",
+}
+"""By the name that librdkafka's messages use, the other one that a config may hold."""
+
+_FAILED: Final = re.compile(r"^Failed to create \w+: ")
+
 
 def consumer_properties(kafka: Mapping[str, Any]) -> dict[str, Any]:
     """The consumer's properties: careful defaults, then the config, then what no config may change."""
@@ -128,9 +161,9 @@ def _refused(client: Callable[[dict[str, Any]], object], properties: dict[str, A
         try:
             client(trial)
         except KafkaException as error:
-            reason = str(error.args[0].str())
+            reason = _FAILED.sub("", str(error.args[0].str())).strip()
             name = _named_property(reason, trial)
-            found.append((name or "", reason))
+            found.append((name or "", reason + _suggestion(reason, name)))
             if name is None:
                 return found
             del trial[name]
@@ -139,7 +172,16 @@ def _refused(client: Callable[[dict[str, Any]], object], properties: dict[str, A
 
 
 def _named_property(reason: str, properties: Mapping[str, Any]) -> str | None:
-    """The property that librdkafka's message speaks of."""
+    """The property that librdkafka's message speaks of, maybe by another of its names."""
     quoted = re.findall(r'"([^"]+)"', reason)
     words = [*quoted, *re.split(r"[\s`'\",:=]+", reason)]
-    return next((word for word in words if word in properties and word != "bootstrap.servers"), None)
+    names = [name for word in words for name in (word, _OTHER_NAMES.get(word))]
+    return next((name for name in names if name in properties and name != "bootstrap.servers"), None)
+
+
+def _suggestion(reason: str, name: str | None) -> str:
+    """What an unknown property was probably meant to be."""
+    if name is None or not reason.startswith("No such"):
+        return ""
+    near = get_close_matches(name, _KNOWN, n=1, cutoff=0.8)
+    return f'; did you mean "{near[0]}"?' if near else ""

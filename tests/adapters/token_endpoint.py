@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.adapters.raw_server import Peer, RawServer
 
-SECRET = "not-a-real-secret"
+SECRET = "not-a-real-secret"  # noqa: S105 - its text says it
 FIXED = {"x-gw-ims-org-id": "0123456789ABCDEF@AdobeOrg", "x-api-key": "not-a-real-client-id"}
 AT_ONCE = 18.0
 """A jitter that lets a token be renewed as soon as it is there: 0.9 - 0.05 * 18 of its life."""

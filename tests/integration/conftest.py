@@ -19,12 +19,12 @@ _RIGS = pytest.StashKey[list[Rig]]()
 
 
 @pytest.fixture
-def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Kafka], Rig]]:
     """Make a rig on a given Kafka; its processes end with the test."""
     rigs = request.node.stash.setdefault(_RIGS, [])
 
-    def make(kafka: Kafka, *, latency_ms: float = 0.0) -> Rig:
-        rig = Rig(kafka, tmp_path, latency_ms=latency_ms)
+    def make(kafka: Kafka) -> Rig:
+        rig = Rig(kafka, tmp_path)
         rigs.append(rig)
         return rig
 
@@ -34,19 +34,13 @@ def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
 
 @pytest.fixture
-def rig(kafka: Kafka, make_rig: Callable[..., Rig]) -> Rig:
-    """A rig on the Kafka of the whole run, with an Edge that answers at once."""
+def rig(kafka: Kafka, make_rig: Callable[[Kafka], Rig]) -> Rig:
+    """A rig on the Kafka of the whole run."""
     return make_rig(kafka)
 
 
 @pytest.fixture
-def slow_rig(kafka: Kafka, make_rig: Callable[..., Rig]) -> Rig:
-    """A rig whose Edge takes 100 ms for each answer, so that requests are always under way."""
-    return make_rig(kafka, latency_ms=100)
-
-
-@pytest.fixture
-def crash_rig(kafka_cluster: Cluster, make_rig: Callable[..., Rig]) -> Rig:
+def crash_rig(kafka_cluster: Cluster, make_rig: Callable[[Kafka], Rig]) -> Rig:
     """A rig on a broker for this test alone."""
     return make_rig(Kafka(kafka_cluster.bootstrap_servers))
 

@@ -24,6 +24,11 @@ COMMAND = (sys.executable, "-m", "tests.integration.edge_process")
 _TIMEOUT_S = 30.0
 
 
+def slow(delay_ms: float) -> dict[str, object]:
+    """The fault of an Edge that takes so long for each answer."""
+    return {"delay": {"kind": "fixed", "ms": delay_ms}}
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """What the ledger holds of one event id: how often it was accepted, and the first one's checksum."""
@@ -88,10 +93,9 @@ class EdgeControl:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run an Edge on a free port: LEDGER_FILE LATENCY_MS."""
-    ledger, latency_ms = arguments
-    settings = EdgeSettings(ledger_path=Path(ledger), checksums=True, latency_ms=float(latency_ms), seed=1)
-    run_edge(settings, HOST, 0)
+    """Run an Edge on a free port; the one argument is the ledger's file."""
+    (ledger,) = arguments
+    run_edge(EdgeSettings(ledger_path=Path(ledger), checksums=True, seed=1), HOST, 0)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ _POLL_S = 0.05
 class Rig:
     """One test's topics, group, Edge and connectors."""
 
-    def __init__(self, kafka: Kafka, directory: Path, *, latency_ms: float = 0.0) -> None:
+    def __init__(self, kafka: Kafka, directory: Path) -> None:
         self.kafka = kafka
         self.topic = kafka.create_topic("events", partitions=PARTITIONS)
         self.dead_letter_topic = kafka.create_topic("dead", partitions=2)
@@ -60,7 +60,7 @@ class Rig:
         self.feed = Feed(kafka.bootstrap_servers, self.group)
         self.connectors: list[Child] = []
         self._directory = directory
-        self._edge = Child("edge", [*COMMAND, str(self._ledger), str(latency_ms)], directory / "edge.log")
+        self._edge = Child("edge", [*COMMAND, str(self._ledger)], directory / "edge.log")
         self.edge = EdgeControl(self._edge_port(), self._ledger)
 
     # Processes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector.app import ExitCode
+from tests.integration.edge_process import slow
 from tests.integration.events import one_percent_bad
 from tests.integration.rig import QUICK
 
@@ -12,16 +13,15 @@ if TYPE_CHECKING:
     from tests.integration.rig import Rig
 
 _UNAVAILABLE = {"effect": {"kind": "status", "code": "EXEG-0201-503", "retry_after": 60}}
-_SLOW = {"delay": {"kind": "fixed", "ms": 1000}, "accept_first": True}
-NARROW = {"edge": {"max_in_flight": 4}, "consume": {"max_open_bytes": 1_048_576}}
+_NARROW = {"edge": {"max_in_flight": 4}, "consume": {"max_open_bytes": 1_048_576}}
 _HANG = {"effect": {"kind": "hang"}}
 
 
-def test_a_stop_with_requests_under_way_doubles_nothing(slow_rig: Rig) -> None:
+def test_a_stop_with_requests_under_way_doubles_nothing(rig: Rig) -> None:
     """SIGTERM in mid-flow waits for the answers and commits exactly what they settled; a restart goes on there."""
-    rig = slow_rig
+    rig.edge.set_faults(slow(200))
     rig.send(20_000)
-    first = rig.start(QUICK, NARROW)
+    first = rig.start(QUICK, _NARROW)
     rig.until_accepted(2_000)
 
     assert first.stop() == ExitCode.STOPPED
@@ -29,6 +29,7 @@ def test_a_stop_with_requests_under_way_doubles_nothing(slow_rig: Rig) -> None:
     accepted = rig.edge.accepted_count()
     assert accepted < 20_000
     assert sum(rig.committed().values()) == accepted
+    rig.edge.set_faults()
     rig.start(QUICK)
     rig.until_settled()
     rig.findings().assert_clean(max_duplicates=0)
@@ -54,7 +55,7 @@ def test_a_stop_while_the_edge_is_unavailable_ends_without_waiting_for_it(rig: R
 
 def test_a_stop_does_not_send_what_only_waits_in_line(rig: Rig) -> None:
     """Near the end of a slow drain nothing is cut off: what was read and not sent is left to the next start."""
-    rig.edge.set_faults(_SLOW)
+    rig.edge.set_faults({**slow(1000), "accept_first": True})
     rig.send(20_000)
     first = rig.start(QUICK, {"edge": {"max_in_flight": 4}, "shutdown": {"grace_ms": 5000}})
     rig.until_accepted(100)

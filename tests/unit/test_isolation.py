@@ -100,6 +100,14 @@ def test_what_is_too_large_goes_in_halves_until_it_fits() -> None:
     assert at_fault == []
 
 
+def test_what_was_too_large_is_not_merged_again() -> None:
+    """After a body was too large the parked halves go one by one: together they would only be too large again."""
+    outcomes: list[Outcome] = [Fate.TOO_LARGE, Fate.REFUSED, Fate.REFUSED, *[Fate.ACCEPTED] * 3]
+    groups, at_fault = _steps(8, outcomes)
+    assert groups == [tuple(range(8)), (0, 1, 2, 3), (0, 1), (0,), (2, 3), (4, 5, 6, 7)]
+    assert at_fault == [1]
+
+
 def test_what_is_too_large_alone_is_at_fault() -> None:
     """An event that alone is refused for its size can never be delivered."""
     groups, at_fault = _steps(2, [Fate.TOO_LARGE, Fate.TOO_LARGE, Fate.ACCEPTED])

@@ -41,7 +41,9 @@ def demo(
     try:
         outcome = _run(options, console)
     except (DemoFailed, OSError) as failure:
-        console.print(f"The demo failed: {failure}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        headline, _, rest = str(failure).partition("\n")
+        console.print(f"The demo failed: {headline}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console.print(rest, markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(_FAILED) from None
     except KeyboardInterrupt:
         console.print("Interrupted; every part was stopped.")

@@ -38,6 +38,7 @@ class Witness:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 20,
+            "log_level": 0,
         }
         self._consumer = Consumer(properties)
 

@@ -43,7 +43,8 @@ class Feed:
         self._handed_over = 0
         self._refused: KafkaError | None = None
         # Few, large batches: the embedded broker keeps at most 100,000 per partition.
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "enable.idempotence": True})
+        properties = {"bootstrap.servers": bootstrap, "linger.ms": 50, "enable.idempotence": True, "log_level": 0}
+        self._producer = Producer(properties)
 
     def make_topics(self) -> None:
         """Bring all topics into being: the embedded broker makes a topic when somebody asks about it."""

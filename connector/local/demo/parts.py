@@ -85,7 +85,7 @@ class Parts:
         """End every part that still runs, the latest first, then the guard."""
         for part in reversed(self._parts):
             self.stop(part, within_s=_KILL_AFTER_S)
-        _guard_input(self._guard).close()
+        _input_of(self._guard).close()
         self._guard.wait()
 
     def start(self, name: str, command: Sequence[str]) -> Part:
@@ -114,6 +114,7 @@ class Parts:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        _input_of(child).close()
         self._tell_guard(f"-{child.pid}")
         return int(child.returncode)
 
@@ -123,7 +124,7 @@ class Parts:
             part.check()
 
     def _tell_guard(self, line: str) -> None:
-        stream = _guard_input(self._guard)
+        stream = _input_of(self._guard)
         try:
             stream.write(line.encode() + b"\n")
             stream.flush()
@@ -131,7 +132,7 @@ class Parts:
             return  # the guard is gone: the demo still ends its parts itself
 
 
-def _guard_input(child: subprocess.Popen[bytes]) -> IO[bytes]:
+def _input_of(child: subprocess.Popen[bytes]) -> IO[bytes]:
     if child.stdin is None:
-        raise AssertionError("the guard was started with a pipe")
+        raise AssertionError("every process here is started with a pipe")
     return child.stdin

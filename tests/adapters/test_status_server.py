@@ -1,0 +1,176 @@
+"""What the status port says is what is so."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import orjson
+import pytest
+from confluent_kafka import KafkaError
+from prometheus_client.parser import text_string_to_metric_families
+
+from connector.adapters.status_server import StatusServer
+from connector.assembly import assemble
+from connector.config import Listen
+from connector.metrics import ROUTE_COUNTERS, ROUTE_GAUGES
+from connector.model import Rejection
+from connector.ports import Start
+from tests.builders import FakeRecord
+from tests.unit.config_sample import SAMPLE, load
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from connector.assembly import Assembly
+    from connector.core.offsets import PartitionOffsets
+
+SECOND_ROUTE = {"name": "app", "topics": ["xdm.app"], "datastream_id": "d"}
+OF_THE_PROCESS = {"commits", "commit_failures", "rebalances", "source_faults", "partitions", "open_records"}
+
+
+class QuietSource:
+    """A source that has nothing to say."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def pause(self, owners: Iterable[PartitionOffsets]) -> None: ...
+
+
+@pytest.fixture
+async def assembly(monkeypatch: pytest.MonkeyPatch) -> Assembly:
+    """A connector with two routes that is joined to no Kafka."""
+    monkeypatch.setattr("connector.assembly.KafkaSource", QuietSource)
+    return assemble(load({**SAMPLE, "routes": [*SAMPLE["routes"], SECOND_ROUTE]}))
+
+
+@asynccontextmanager
+async def listening(assembly: Assembly) -> AsyncIterator[str]:
+    """The address of a status server."""
+    server = StatusServer(assembly, Listen(host="127.0.0.1", port=0))
+    await server.start()
+    assert server._runner is not None
+    try:
+        yield f"http://127.0.0.1:{server._runner.addresses[0][1]}"
+    finally:
+        await server.close()
+
+
+async def get(url: str) -> tuple[int, str, str]:
+    """Status, content type and text of an answer."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, answer.content_type, await answer.text()
+
+
+async def metrics(assembly: Assembly) -> dict[str, float]:
+    """Every sample, by name and labels."""
+    async with listening(assembly) as address:
+        status, content_type, text = await get(f"{address}/metrics")
+    assert (status, content_type) == (200, "text/plain")
+    families = list(text_string_to_metric_families(text))
+    assert all(family.documentation for family in families)
+    return {
+        " ".join([sample.name.removeprefix("xdm_connector_"), *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_a_turning_loop_is_healthy(assembly: Assembly) -> None:
+    """Health asks nothing of Kafka or the Edge: a restart would mend neither."""
+    assembly.routes[0].gate.close("http_404", "prober")
+    async with listening(assembly) as address:
+        assert await get(f"{address}/healthz") == (200, "text/plain", "ok\n")
+
+
+async def test_readiness_needs_partitions_and_routes_that_are_not_held(assembly: Assembly) -> None:
+    """Not ready before the first assignment and while a route is held, each time with the reason."""
+    async with listening(assembly) as address:
+        assert await get(f"{address}/readyz") == (503, "text/plain", "no partitions are assigned yet\n")
+        await assembly.pipeline.assigned([Start("xdm.web", 0, 5, 5)])
+        assert await get(f"{address}/readyz") == (200, "text/plain", "ready\n")
+        assembly.routes[1].gate.close("http_404", "prober")
+        assert await get(f"{address}/readyz") == (503, "text/plain", "held: app\n")
+        assembly.routes[1].gate.open("prober")
+        assert (await get(f"{address}/readyz"))[0] == 200
+
+
+async def test_every_metric_is_there_from_the_start(assembly: Assembly) -> None:
+    """A dashboard finds each metric before anything has happened, for each route."""
+    found = await metrics(assembly)
+    assert {f"{name}_total {route}" for name in ROUTE_COUNTERS for route in ("web", "app")} <= found.keys()
+    assert {f"{name} {route}" for name in ROUTE_GAUGES for route in ("web", "app")} <= found.keys()
+    assert {name.removesuffix("_total") for name in found} >= OF_THE_PROCESS
+    assert set(found.values()) == {0.0}
+
+
+async def test_metrics_are_the_counts(assembly: Assembly) -> None:
+    """What the telemetry counts is what is shown, by route, cause and reason."""
+    telemetry = assembly.telemetry
+    telemetry.events_accepted("web", 7, late=1)
+    telemetry.event_dead_lettered("web", FakeRecord(), Rejection(stage="decode", reason="not_json", title="t"))
+    telemetry.route_held("app", "http_404", meaning="m", remedy="r")
+    telemetry.routes["app"].answers["http_404"] = 3
+    telemetry.source_fault(KafkaError(KafkaError._TRANSPORT))
+    (owner,) = await assembly.pipeline.assigned([Start("xdm.web", 0, 5, 5)])
+    owner.open(5, 8)
+    found = {name: value for name, value in (await metrics(assembly)).items() if value}
+    assert found == {
+        "accepted_total web": 7,
+        "late_answers_total web": 1,
+        "dead_lettered_total web": 1,
+        "rejections_total not_json web": 1,
+        "is_held app": 1,
+        "answers_total http_404 app": 3,
+        "source_faults_total": 1,
+        "rebalances_total": 1,
+        "partitions": 1,
+        "open_records": 3,
+    }
+
+
+async def test_the_status_is_json_for_people(assembly: Assembly) -> None:
+    """Routes with what they wait for, and partitions with where they stand."""
+    (owner,) = await assembly.pipeline.assigned([Start("xdm.app", 2, 5, None)])
+    owner.open(5, 9)
+    owner.settle(5, 6)
+    assembly.routes[1].gate.close("EXEG-0003-400", "prober")
+    async with listening(assembly) as address:
+        status, content_type, text = await get(f"{address}/status")
+    document = orjson.loads(text)
+    assert (status, content_type) == (200, "application/json")
+    assert [(route["name"], route["held"]) for route in document["routes"]] == [("web", None), ("app", "EXEG-0003-400")]
+    assert document["routes"][0] == {
+        "name": "web", "held": None, "paused": False, "open_bytes": 0, "accepted": 0, "dead_lettered": 0,
+        "in_flight": 0,
+    }  # fmt: skip
+    assert document["partitions"] == [
+        {"topic": "xdm.app", "partition": 2, "watermark": 6, "committed": None, "open": 3}
+    ]
+
+
+async def test_what_is_not_there_is_not_found(assembly: Assembly) -> None:
+    """Any other path is 404, and nothing can be changed from outside."""
+    async with listening(assembly) as address:
+        assert (await get(f"{address}/"))[0] == 404
+        async with aiohttp.ClientSession() as session, session.post(f"{address}/status") as answer:
+            assert answer.status == 405
+
+
+async def test_a_server_that_is_closed_answers_nothing(assembly: Assembly) -> None:
+    """After the stop the port is free again."""
+    async with listening(assembly) as address:
+        pass
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await asyncio.wait_for(get(f"{address}/healthz"), 10)
+
+
+async def test_a_taken_port_is_an_error_of_the_start(assembly: Assembly) -> None:
+    """A second server on the same port says so at once, and can be closed all the same."""
+    async with listening(assembly) as address:
+        second = StatusServer(assembly, Listen(host="127.0.0.1", port=int(address.rpartition(":")[2])))
+        with pytest.raises(OSError, match="in use"):
+            await second.start()
+        await second.close()
