@@ -16,11 +16,13 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connector.adapters.kafka_assignments import Assignments
+from connector.adapters.kafka_starts import QUERY_TIMEOUT_S, find_starts
 from connector.ports import Slice, SourceFatal, Start
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from connector.ports import AssignmentListener
 
 T = TypeVar("T")
-_QUERY_TIMEOUT_S: Final = 10.0
-_COMMITTED_TRIES: Final = 6
 _LAST_COMMIT_TRIES: Final = 5
 _LAST_COMMIT_PAUSE_S: Final = 0.2
 
@@ -83,7 +83,7 @@ class KafkaSource:
         """Read records; waits for all of `timeout_s` where fewer than `max_records` come.
 
         Raises:
-            KafkaException: the client cannot go on (it says so by a fatal error).
+            SourceFatal: the client cannot go on.
         """
         return await self._call(self._poll, max_records, timeout_s)
 
@@ -166,8 +166,11 @@ class KafkaSource:
         self._tell(self._listener.source_fault, error.args[0])
 
     def _seek(self, positions: Iterable[TopicPartition]) -> None:
-        for position in positions:
-            self._consumer.seek(position)
+        try:
+            for position in positions:
+                self._consumer.seek(position)
+        except KafkaException as error:  # to go on from where the client stands would leave records out
+            raise SourceFatal(f"the client does not go back to where it was: {error.args[0].str()}") from error
 
     def _slices(self, messages: list[Message]) -> list[Slice]:
         """Group messages by partition; those of partitions that are not ours any more are left out."""
@@ -198,18 +201,21 @@ class KafkaSource:
             self._tell(self._listener.source_fault, error)
             return
         # The next record is gone, and the client waits to be told where to go on.
-        gone = TopicPartition(owner.topic, owner.partition)
-        earliest, _ = self._consumer.get_watermark_offsets(gone, timeout=_QUERY_TIMEOUT_S)
+        gone = self._assignments.position(owner)
+        try:
+            earliest, _ = self._consumer.get_watermark_offsets(gone, timeout=QUERY_TIMEOUT_S)
+        except KafkaException as failure:
+            self._tell(self._listener.source_fault, failure.args[0])
+            self._seek([gone])  # it is found to be gone once more, and asked for again
+            return
         renewed = self._ask(self._listener.repositioned(owner, earliest))
         self._seek([self._assignments.take(renewed, Start(owner.topic, owner.partition, earliest, None))])
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:
             return
-        try:
-            starts = [self._start(found) for found in self._committed(partitions)]
-        except KafkaException as error:
-            raise SourceFatal(f"the group's offsets cannot be read: {error.args[0].str()}") from error
+        report = partial(self._tell, self._listener.source_fault)
+        starts = find_starts(consumer, partitions, at_latest=self._starts_at_latest, report=report)
         owners = self._ask(self._listener.assigned(starts))
         targets = [self._assignments.take(*pair) for pair in zip(owners, starts, strict=True)]
         if self._is_cooperative():
@@ -221,25 +227,6 @@ class KafkaSource:
         strategy = str(self._properties.get("partition.assignment.strategy", ""))
         return self._properties.get("group.protocol") == "consumer" or "cooperative" in strategy
 
-    def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """The group's commits; tried again, as the coordinator may be moving at this very moment."""
-        for _ in range(_COMMITTED_TRIES - 1):
-            try:
-                return self._consumer.committed(partitions, timeout=_QUERY_TIMEOUT_S)
-            except KafkaException as error:
-                self._tell(self._listener.source_fault, error.args[0])
-        return self._consumer.committed(partitions, timeout=_QUERY_TIMEOUT_S)
-
-    def _start(self, found: TopicPartition) -> Start:
-        """Where to begin; without a commit at the earliest record, as nothing that waits may be skipped."""
-        if found.error is not None:
-            raise KafkaException(found.error)
-        committed = found.offset if found.offset >= 0 else None
-        offset = committed
-        if committed is None and self._starts_at_latest:
-            _, offset = self._consumer.get_watermark_offsets(found, timeout=_QUERY_TIMEOUT_S)
-        return Start(found.topic, found.partition, offset, committed)
-
     # After a revoke or a loss the client lets the partitions go by itself, in the way its protocol wants.
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -249,7 +236,9 @@ class KafkaSource:
         self._assignments.forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._ask(self._listener.lost(self._assignments.owners_of(partitions)))
+        owners = self._assignments.owners_of(partitions)
+        if owners:
+            self._ask(self._listener.lost(owners))
         self._assignments.forget(partitions)
 
     def _commit(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
@@ -267,7 +256,7 @@ class KafkaSource:
         fault: KafkaError | None = None
         for _ in range(_LAST_COMMIT_TRIES if targets else 0):
             try:
-                self._consumer.commit(offsets=targets, asynchronous=False)
+                targets = self._consumer.commit(offsets=targets, asynchronous=False)  # each with its own error
             except KafkaException as error:
                 fault = error.args[0]
                 if fault.code() not in _PASSING:

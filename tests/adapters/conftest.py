@@ -1,10 +1,16 @@
-"""The adapters are tested on the event loop that they run on in production."""
+"""The adapters are tested on the event loop that they run on in production, and on real and embedded brokers."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adapters.group import Group, new_group
+from tests.adapters.kafka_member import CLASSIC, QUICK
+from tests.kafka.client import Kafka
 
 if sys.platform != "win32":
     import uvloop
@@ -18,3 +24,28 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     if sys.platform == "win32":
         return {"asyncio": asyncio.new_event_loop}
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=["embedded", *(pytest.param(name, marks=pytest.mark.broker) for name in ("classic", "kip-848"))])
+def group(request: pytest.FixtureRequest) -> Group:
+    """A group on the embedded broker, and on Apache Kafka under both of its protocols."""
+    match request.param:
+        case "embedded":
+            kafka = Kafka(request.getfixturevalue("embedded_kafka"))
+            return new_group(kafka, is_embedded=True, properties=QUICK)
+        case "classic":
+            return new_group(request.getfixturevalue("kafka"), is_embedded=False, properties=CLASSIC)
+        case _:
+            return new_group(request.getfixturevalue("kafka"), is_embedded=False, properties=QUICK)
+
+
+@pytest.fixture
+def embedded_group(embedded_kafka: str) -> Group:
+    """A group on the embedded broker alone, for what does not depend on the broker."""
+    return new_group(Kafka(embedded_kafka), is_embedded=True, properties=QUICK)
+
+
+@pytest.fixture
+def kafka_group(kafka: Kafka) -> Group:
+    """A group on Apache Kafka alone, for what the embedded broker cannot do."""
+    return new_group(kafka, is_embedded=False, properties=QUICK)

@@ -24,23 +24,16 @@ _CONFIG: Final = Template("""\
 # The demo's configuration, written anew by each run. Every setting: config/reference.md.
 # Try it: xdm-connector check --config $config_path
 
-kafka:                                # every key goes to librdkafka as it is
+kafka:  # every key goes to librdkafka as it is
   bootstrap.servers: $bootstrap
   group.id: $group
-  # The embedded broker forms a group only when the session and heartbeat rhythm of its members allows: with the
-  # defaults (45 s and 3 s) the connector would wait many seconds longer for its partitions. Leave both out elsewhere.
-  session.timeout.ms: 6000
-  heartbeat.interval.ms: 500
-
-consume:
-  revoke_timeout_ms: 3000             # has to be below session.timeout.ms
 
 edge:
-  base_url: $edge_url                 # in earnest: https://server.adobedc.net
+  base_url: $edge_url  # in earnest: https://server.adobedc.net
   auth:
     org_id: $org_id
     client_id: $client_id
-    client_secret: $${file:edge_client_secret}   # beside this file; read again before each token
+    client_secret: $${file:edge_client_secret}  # beside this file; read again before each token
     scopes: [$scopes]
     token_url: $edge_url/ims/token/v3
   # The bad minute is scaled down to some seconds, and so is patience. Leave these three out elsewhere.
@@ -59,10 +52,10 @@ routes:
     endpoint: collect
 
 dead_letter:
-  topic: $dead_letter_topic           # exists already: the demo made it
+  topic: $dead_letter_topic  # exists already: the demo made it
 
 status:
-  listen: 127.0.0.1:0                 # a free port; the log says which
+  listen: 127.0.0.1:0  # a free port; the log says which
 
 logging: {level: info, format: json, summary_interval_ms: 2000}
 """)
