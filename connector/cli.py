@@ -15,8 +15,8 @@ from connector.adapters.kafka_properties import refused_producer_properties, ref
 from connector.app import ExitCode, run
 from connector.config import Config, ConfigError, load_config
 from connector.config.document import read_document
-from connector.local.edge_command import HELP as EDGE_HELP
-from connector.local.edge_command import edge_command
+from connector.local.edge.command import HELP as EDGE_HELP
+from connector.local.edge.command import edge_command
 from connector.logs import set_up_logs
 
 if sys.platform != "win32":

@@ -104,14 +104,14 @@ class Request:
         if not self.shipment.is_touched:
             return []
         events = self.shipment.events
-        ending = [
-            position
-            for position in self.positions
-            if events[position].owner.is_leaving and (events[position].owner.is_closed or not only_closed)
-        ]
-        if not ending:
-            return []
-        self.positions = [position for position in self.positions if position not in set(ending)]
+        ending: list[int] = []
+        staying: list[int] = []
+        for position in self.positions:
+            owner = events[position].owner
+            is_ending = owner.is_closed or (owner.is_leaving and not only_closed)
+            (ending if is_ending else staying).append(position)
+        if ending:
+            self.positions = staying
         return self.shipment.abandon(ending)
 
     def note_start(self, headers: Mapping[str, str], *, now: float, unix_ms: int) -> None:

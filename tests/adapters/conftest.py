@@ -26,9 +26,19 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=["embedded", *(pytest.param(name, marks=pytest.mark.broker) for name in ("classic", "kip-848"))])
+@pytest.fixture(params=["embedded", pytest.param("classic", marks=pytest.mark.broker)])
 def group(request: pytest.FixtureRequest) -> Group:
-    """A group on the embedded broker, and on Apache Kafka under both of its protocols."""
+    """A group on the embedded broker, where the broker assigns, and a classic one on Apache Kafka."""
+    return _group(request)
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.broker) for name in ("classic", "kip-848")])
+def group_by_protocol(request: pytest.FixtureRequest) -> Group:
+    """A group on Apache Kafka under each of its protocols."""
+    return _group(request)
+
+
+def _group(request: pytest.FixtureRequest) -> Group:
     match request.param:
         case "embedded":
             kafka = Kafka(request.getfixturevalue("embedded_kafka"))
@@ -48,4 +58,4 @@ def embedded_group(embedded_kafka: str) -> Group:
 @pytest.fixture
 def kafka_group(kafka: Kafka) -> Group:
     """A group on Apache Kafka alone, for what the embedded broker cannot do."""
-    return new_group(kafka, is_embedded=False, properties=QUICK)
+    return new_group(kafka, is_embedded=False, properties=CLASSIC)

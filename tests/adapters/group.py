@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import Producer
+
 from tests.adapters.kafka_member import Member, member
 
 if TYPE_CHECKING:
@@ -46,5 +48,7 @@ def new_group(kafka: Kafka, *, is_embedded: bool, properties: Mapping[str, Any])
     topic = kafka.unique_name() if is_embedded else kafka.create_topic(partitions=PARTITIONS)
     group = Group(kafka=kafka, topic=topic, name=kafka.unique_name(), properties=properties)
     if is_embedded:
-        kafka.end_offsets(topic)  # its first use makes it
+        Producer({"bootstrap.servers": kafka.bootstrap_servers}).list_topics(
+            topic, timeout=10
+        )  # its first use makes it
     return group

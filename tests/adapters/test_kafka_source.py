@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -91,8 +90,9 @@ async def poll_both(one: Member, other: Member, until: object) -> None:
     await asyncio.gather(one.until(until), other.until(until))  # type: ignore[arg-type] # a condition
 
 
-async def test_a_second_member_takes_over_what_was_committed_at_the_revoke(group: Group) -> None:
+async def test_a_second_member_takes_over_what_was_committed_at_the_revoke(group_by_protocol: Group) -> None:
     """What a partition's owner has settled is committed before the next one gets it: nothing is read twice."""
+    group = group_by_protocol
     for partition in range(PARTITIONS):
         group.produce(b"before", partition=partition)
     async with group.member() as first:

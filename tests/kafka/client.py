@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Producer,
@@ -122,9 +121,14 @@ class Kafka:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """By partition, the offset that the group has committed; a partition without one is absent."""
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, at) for at in self._partitions(topic)])
-        answer = self._admin.list_consumer_group_offsets([asked])[group].result(timeout=TIMEOUT_S)
-        return {each.partition: each.offset for each in answer.topic_partitions or [] if each.offset >= 0}
+        # A consumer that never joins, and not the admin client: librdkafka 2.16 takes the whole process down
+        # (SIGSEGV in rd_kafka_cgrp_op) when an admin client asks a coordinator that is still loading.
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group, "log_level": 0})
+        try:
+            answer = consumer.committed([TopicPartition(topic, at) for at in self._partitions(topic)], TIMEOUT_S)
+        finally:
+            consumer.close()
+        return {each.partition: each.offset for each in answer if each.offset >= 0}
 
     def _partitions(self, topic: str) -> list[int]:
         found = self._admin.list_topics(topic, timeout=TIMEOUT_S).topics[topic]

@@ -20,8 +20,8 @@ from connector.local.demo import guard
 from connector.local.demo.bad_minute import Phase, Script, make_script
 from connector.local.demo.files import prepare, write_config
 from connector.local.demo.parts import DemoFailed, Parts
-from connector.local.edge_faults import parse_faults
-from connector.local.edge_settings import EdgeCredentials, EdgeSettings
+from connector.local.edge.faults import parse_faults
+from connector.local.edge.settings import EdgeCredentials, EdgeSettings
 
 SLEEPER = "import time; print('ready: yes', flush=True); time.sleep(600)"
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from connector.core.decode import Decoder, DecodeRules, Shape
-from connector.local.edge_rules import Accepted, Refused, decide_events
+from connector.local.edge.rules import Accepted, Refused, decide_events
 from connector.local.event_flaws import FLAWS
 from connector.local.event_source import SourceRecord, make_records
 from connector.model import Rejection

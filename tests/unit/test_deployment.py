@@ -17,7 +17,7 @@ import yaml
 
 from connector.cli import app
 from connector.config import Config, load_config
-from connector.local.edge_settings import EdgeCredentials
+from connector.local.edge.settings import EdgeCredentials
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "config/docker/requirements.lock")

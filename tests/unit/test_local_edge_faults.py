@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.local import edge_faults
-from connector.local.edge_effects import retry_after_text, status_problem
-from connector.local.edge_fault_switch import Candidate, FaultSwitch
-from connector.local.edge_faults import (
+from connector.local.edge import faults as edge_faults
+from connector.local.edge.effects import retry_after_text, status_problem
+from connector.local.edge.fault_switch import Candidate, FaultSwitch
+from connector.local.edge.faults import (
     DateRetryAfter,
     Fault,
     FaultsNotUnderstoodError,

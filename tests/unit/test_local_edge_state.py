@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from connector.local.edge_allowance import Allowance, count_units
-from connector.local.edge_ledger import DecidedRequest, Fate, Ledger, canonical_crc32
-from connector.local.edge_settings import EdgeCredentials
-from connector.local.edge_tokens import TokenDesk
+from connector.local.edge.allowance import Allowance, count_units
+from connector.local.edge.ledger import DecidedRequest, Fate, Ledger, canonical_crc32
+from connector.local.edge.settings import EdgeCredentials
+from connector.local.edge.tokens import TokenDesk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException, Producer
 from connector.local.demo.files import DEAD_LETTER_TOPIC, TOPICS
 from connector.local.demo.parts import DemoFailed
 from connector.local.demo.reconcile import Coordinates, Produced
-from connector.local.edge_ledger import canonical_crc32
+from connector.local.edge.ledger import canonical_crc32
 from connector.local.event_source import make_records
 
 if TYPE_CHECKING:

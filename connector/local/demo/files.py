@@ -9,7 +9,7 @@ from __future__ import annotations
 from string import Template
 from typing import TYPE_CHECKING, Final
 
-from connector.local.edge_settings import EdgeCredentials
+from connector.local.edge.settings import EdgeCredentials
 from connector.local.event_source import Stream
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import assert_never
 import orjson
 from aiohttp import web
 
-from connector.local.edge_effects import (
+from connector.local.edge.effects import (
     foreign_answer,
     hang,
     reset_connection,
@@ -21,8 +21,8 @@ from connector.local.edge_effects import (
     send_half,
     status_problem,
 )
-from connector.local.edge_fault_switch import Candidate
-from connector.local.edge_faults import (
+from connector.local.edge.fault_switch import Candidate
+from connector.local.edge.faults import (
     Effect,
     ForeignEffect,
     HalfBodyEffect,
@@ -32,7 +32,7 @@ from connector.local.edge_faults import (
     SlowEffect,
     StatusEffect,
 )
-from connector.local.edge_state import STATE, EdgeState, now_ms
+from connector.local.edge.state import STATE, EdgeState, now_ms
 
 
 async def serve_token(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from connector.config.fields import Listen, ListenSetting
 from connector.local.edge import EdgeCredentials, EdgeSettings, run_edge
-from connector.local.edge_settings import DAY_S, MAX_BODY_BYTES
+from connector.local.edge.settings import DAY_S, MAX_BODY_BYTES
 
 _DEFAULTS = EdgeCredentials()
 _CANNOT_START = 2

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import orjson
 
-from connector.local.edge_problems import Problem, name_events, problem_of_code
+from connector.local.edge.problems import Problem, name_events, problem_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from aiohttp import web
 
-from connector.local.edge_allowance import Allowance, count_units
-from connector.local.edge_fault_switch import FaultSwitch
-from connector.local.edge_ledger import Ledger
-from connector.local.edge_problems import Problem, problem_of_status
-from connector.local.edge_rules import Arrival, Decision, Refused, decide_body, find_head_problem, read_events
-from connector.local.edge_tokens import TokenDesk
+from connector.local.edge.allowance import Allowance, count_units
+from connector.local.edge.fault_switch import FaultSwitch
+from connector.local.edge.ledger import Ledger
+from connector.local.edge.problems import Problem, problem_of_status
+from connector.local.edge.rules import Arrival, Decision, Refused, decide_body, find_head_problem, read_events
+from connector.local.edge.tokens import TokenDesk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connector.local.edge_settings import EdgeSettings
+    from connector.local.edge.settings import EdgeSettings
 
 
 class EdgeState:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from connector.local.edge_faults import Fault
+    from connector.local.edge.faults import Fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
-from connector.local.edge_faults import FaultsNotUnderstoodError, parse_faults
-from connector.local.edge_ledger import Fate, describe_entry
-from connector.local.edge_state import STATE, now_ms
+from connector.local.edge.faults import FaultsNotUnderstoodError, parse_faults
+from connector.local.edge.ledger import Fate, describe_entry
+from connector.local.edge.state import STATE, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connector.local.edge_fault_switch import FaultSwitch
+    from connector.local.edge.fault_switch import FaultSwitch
 
 _LINES_PER_WRITE = 1_000
 

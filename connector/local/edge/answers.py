@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from connector.local.edge_problems import TITLES, status_of, type_of
+from connector.local.edge.problems import TITLES, status_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

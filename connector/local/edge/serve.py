@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, assert_never
 import orjson
 from aiohttp import web
 
-from connector.local.edge_answers import collect_body, reported_body
-from connector.local.edge_effects import (
+from connector.local.edge.answers import collect_body, reported_body
+from connector.local.edge.effects import (
     foreign_answer,
     hang,
     reset_connection,
@@ -21,7 +21,7 @@ from connector.local.edge_effects import (
     send_half,
     status_problem,
 )
-from connector.local.edge_exchange import (
+from connector.local.edge.exchange import (
     Exchange,
     accept,
     answer,
@@ -35,8 +35,8 @@ from connector.local.edge_exchange import (
     refuse,
     wait,
 )
-from connector.local.edge_fault_switch import Candidate
-from connector.local.edge_faults import (
+from connector.local.edge.fault_switch import Candidate
+from connector.local.edge.faults import (
     Fault,
     ForeignEffect,
     HalfBodyEffect,
@@ -46,9 +46,9 @@ from connector.local.edge_faults import (
     SlowEffect,
     StatusEffect,
 )
-from connector.local.edge_ledger import Fate
-from connector.local.edge_rules import Accepted, Endpoint, Refused, read_events, too_large
-from connector.local.edge_state import now_ms
+from connector.local.edge.ledger import Fate
+from connector.local.edge.rules import Accepted, Endpoint, Refused, read_events, too_large
+from connector.local.edge.state import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

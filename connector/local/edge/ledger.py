@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, assert_never
 import orjson
 from msgspec import Struct
 
-from connector.local.edge_rules import event_id
+from connector.local.edge.rules import event_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

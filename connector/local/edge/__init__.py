@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from aiohttp import web
 
-from connector.local.edge_app import make_app
-from connector.local.edge_settings import EdgeCredentials, EdgeSettings
-from connector.local.edge_state import EdgeState
+from connector.local.edge.app import make_app
+from connector.local.edge.settings import EdgeCredentials, EdgeSettings
+from connector.local.edge.state import EdgeState
 
 if sys.platform != "win32":
     import uvloop
 
 if TYPE_CHECKING:
-    from connector.local.edge_fault_switch import FaultSwitch
-    from connector.local.edge_ledger import Ledger
-    from connector.local.edge_tokens import TokenDesk
+    from connector.local.edge.fault_switch import FaultSwitch
+    from connector.local.edge.ledger import Ledger
+    from connector.local.edge.tokens import TokenDesk
 
 __all__ = ["EdgeCredentials", "EdgeSettings", "RunningEdge", "run_edge", "start_edge"]
 

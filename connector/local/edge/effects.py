@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from aiohttp import web
 
-from connector.local.edge_faults import DateRetryAfter, StatusEffect
-from connector.local.edge_problems import Problem, name_events, problem_of_code, problem_of_status
+from connector.local.edge.faults import DateRetryAfter, StatusEffect
+from connector.local.edge.problems import Problem, name_events, problem_of_code, problem_of_status
 
 if TYPE_CHECKING:
     import asyncio

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from connector.local.edge_admin import add_admin_routes
-from connector.local.edge_answers import make_request_id
-from connector.local.edge_problems import CONTENT_TYPE, problem_body, problem_of_status
-from connector.local.edge_serve import serve_collect, serve_interact
-from connector.local.edge_state import STATE, EdgeState
-from connector.local.edge_token_route import serve_token
+from connector.local.edge.admin import add_admin_routes
+from connector.local.edge.answers import make_request_id
+from connector.local.edge.problems import CONTENT_TYPE, problem_body, problem_of_status
+from connector.local.edge.serve import serve_collect, serve_interact
+from connector.local.edge.state import STATE, EdgeState
+from connector.local.edge.token_route import serve_token
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler

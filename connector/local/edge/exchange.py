@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from aiohttp import web
 
-from connector.local.edge_answers import LOCATION_HINT, collect_body, interact_body, make_request_id
-from connector.local.edge_ledger import DecidedRequest, Fate
-from connector.local.edge_problems import CONTENT_TYPE, Problem, problem_body
-from connector.local.edge_rules import Accepted, Arrival, Endpoint, Refused, read_events
-from connector.local.edge_state import STATE, EdgeState, now_ms
+from connector.local.edge.answers import LOCATION_HINT, collect_body, interact_body, make_request_id
+from connector.local.edge.ledger import DecidedRequest, Fate
+from connector.local.edge.problems import CONTENT_TYPE, Problem, problem_body
+from connector.local.edge.rules import Accepted, Arrival, Endpoint, Refused, read_events
+from connector.local.edge.state import STATE, EdgeState, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

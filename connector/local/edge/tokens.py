@@ -11,12 +11,12 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connector.local.edge_problems import Problem, problem_of_code
+from connector.local.edge.problems import Problem, problem_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from connector.local.edge_settings import EdgeCredentials
+    from connector.local.edge.settings import EdgeCredentials
 
 _MAX_TOKENS = 10_000  # the oldest go first: a client that never stops asking must not fill the memory
 _NEEDED_SCOPE = "acp.foundation"  # of service tokens (published)

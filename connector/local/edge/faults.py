@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from connector.local.edge_problems import CODE_PATTERN
+from connector.local.edge.problems import CODE_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,217 @@
+"""Whatever goes wrong in the client or in the cluster, no record is left out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from connector.adapters.kafka_assignments import Assignments
+from connector.ports import SourceFatal
+from tests.adapters.group import PARTITIONS
+
+if TYPE_CHECKING:
+    from tests.adapters.group import Group
+
+PASSING = KafkaException(KafkaError(KafkaError._TRANSPORT))
+FATAL = KafkaException(KafkaError(KafkaError._FATAL, "fenced", True))
+
+
+class FaultyConsumer(Consumer):
+    """Kafka's own consumer, which fails when a test wants it to, after it has done its work."""
+
+    faults: dict[str, list[Exception]] = {}
+
+    def consume(self, *arguments: Any) -> list[Message]:
+        return self._fail("consume", super().consume(*arguments))
+
+    def get_watermark_offsets(self, *arguments: Any, **named: Any) -> tuple[int, int]:
+        return self._fail("get_watermark_offsets", super().get_watermark_offsets(*arguments, **named))
+
+    def committed(self, *arguments: Any, **named: Any) -> list[TopicPartition]:
+        return self._fail("committed", super().committed(*arguments, **named))
+
+    def seek(self, *arguments: Any) -> None:
+        return self._fail("seek", super().seek(*arguments))
+
+    def _fail(self, name: str, result: Any) -> Any:
+        planned = self.faults.get(name)
+        if planned and result != []:
+            raise planned.pop(0)
+        return result
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Exception]]:
+    """What the consumer fails with, by method, in order; an empty result is no occasion to fail."""
+    monkeypatch.setattr("connector.adapters.kafka_source.Consumer", FaultyConsumer)
+    monkeypatch.setattr(FaultyConsumer, "faults", {})
+    return FaultyConsumer.faults
+
+
+def fill(group: Group, count: int) -> list[tuple[int, int, bytes | None]]:
+    """Write records to every partition; what a member should read."""
+    for partition in range(PARTITIONS):
+        group.produce(*(b"%d" % number for number in range(count)), partition=partition)
+    return [(partition, offset, b"%d" % offset) for partition in range(PARTITIONS) for offset in range(count)]
+
+
+async def test_what_was_gathered_when_the_client_failed_is_read_again(
+    group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """A passing fault is told; the records that it cost come again, once, and in order."""
+    rows = fill(group, 30)
+    faults["consume"] = [PASSING, PASSING]
+    async with group.member() as member:
+        await member.until(lambda: len(member.rows) >= len(rows), max_records=7)
+        faults["consume"] = [PASSING]
+        group.produce(b"last")
+        assert await member.read(len(rows) + 1) == sorted([*rows, (0, 30, b"last")])
+    assert [error.code() for error in member.faults if error.code() == KafkaError._TRANSPORT]
+
+
+async def test_a_callback_that_raises_costs_no_record(embedded_group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in the middle of `consume` comes out of the poll; whoever polls on finds every record."""
+    rows = fill(embedded_group, 5)
+    async with embedded_group.member() as member:
+        await member.read(len(rows))
+        with monkeypatch.context() as patch:
+            patch.setattr(Assignments, "end_commit", _raise)
+            member.source.commit([(owner, 1) for owner in member.owners.values()])
+            embedded_group.produce(*[b"x"] * 5)
+            with pytest.raises(RuntimeError, match="broken callback"):
+                await member.until(lambda: False)
+        await member.read(len(rows) + 5)
+    assert len(set(member.rows)) == len(member.rows) == len(rows) + 5
+
+
+def _raise(*_: object) -> None:
+    raise RuntimeError("broken callback")
+
+
+async def test_a_fatal_fault_ends_the_polling(embedded_group: Group, faults: dict[str, list[Exception]]) -> None:
+    """What the client calls fatal cannot be waited for: it is the caller's to end the process."""
+    fill(embedded_group, 1)
+    faults["consume"] = [FATAL]
+    async with embedded_group.member() as member:
+        with pytest.raises(SourceFatal, match="fenced"):
+            await member.until(lambda: False)
+    assert member.rows == []
+
+
+async def test_a_client_that_does_not_go_back_is_fatal(
+    embedded_group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """Going on from where the client stands would take what it lost for a gap."""
+    fill(embedded_group, 1)
+    faults["consume"], faults["seek"] = [PASSING], [PASSING]
+    async with embedded_group.member() as member:
+        with pytest.raises(SourceFatal, match="does not go back"):
+            await member.until(lambda: False)
+
+
+async def test_a_listener_that_fails_ends_the_polling(embedded_group: Group) -> None:
+    """An assignment that nobody took over is not read from, and nothing is committed for it."""
+    fill(embedded_group, 1)
+    async with embedded_group.member() as member:
+        member.refuses_with = ValueError("no such route")
+        with pytest.raises(ValueError, match="no such route"):
+            await member.until(lambda: False)
+        for _ in range(5):
+            await member.poll()
+        assert member.rows == []
+    assert embedded_group.committed() == {}
+
+
+async def test_commits_that_cannot_be_read_at_first_are_asked_for_again(
+    embedded_group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """The coordinator may be moving during the very rebalance; each try that fails is told."""
+    rows = fill(embedded_group, 1)
+    faults["committed"] = [PASSING, PASSING]
+    async with embedded_group.member() as member:
+        assert await member.read(len(rows)) == rows
+    assert len(member.faults) == 2
+
+
+async def test_commits_that_cannot_be_read_at_all_end_the_polling(
+    embedded_group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """To start anywhere else would skip or repeat: better not to start."""
+    faults["committed"] = [PASSING] * 6
+    async with embedded_group.member() as member:
+        with pytest.raises(SourceFatal, match="offsets cannot be read"):
+            await member.until(lambda: False)
+    assert member.starts == []
+
+
+def delete_records(group: Group, before: int, partition: int = 0) -> None:
+    """Let the first records of a partition expire."""
+    admin = AdminClient({"bootstrap.servers": group.kafka.bootstrap_servers})
+    place = TopicPartition(group.topic, partition, before)
+    admin.delete_records([place])[place].result(timeout=30)
+
+
+def commit(group: Group, offset: int) -> None:
+    """Commit for the first partition, while the group has no members."""
+    consumer = Consumer({"bootstrap.servers": group.kafka.bootstrap_servers, "group.id": group.name})
+    consumer.commit(offsets=[TopicPartition(group.topic, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
+async def test_where_records_have_expired_reading_goes_on_at_the_earliest(kafka_group: Group) -> None:
+    """The listener hears from where to where, before any record of the new place arrives."""
+    kafka_group.produce(*(b"%d" % number for number in range(10)))
+    commit(kafka_group, 2)
+    delete_records(kafka_group, before=7)
+    async with kafka_group.member() as member:
+        assert await member.read(3) == [(0, offset, b"%d" % offset) for offset in (7, 8, 9)]
+        assert member.repositions == [(2, 7)]
+        assert await member.commit() == [(0, 10, None)]
+
+
+async def test_a_commit_beyond_the_end_starts_at_the_earliest(kafka_group: Group) -> None:
+    """A topic that was made anew has no record at the group's commit: all of its records are read."""
+    kafka_group.produce(b"a", b"b")
+    commit(kafka_group, 50)
+    async with kafka_group.member() as member:
+        assert await member.read(2) == [(0, 0, b"a"), (0, 1, b"b")]
+        assert member.repositions == [(50, 0)]
+
+
+async def test_an_earliest_offset_that_is_not_known_at_once_is_asked_for_again(
+    kafka_group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """While the broker does not say where records begin, other partitions are read, and it is asked again."""
+    kafka_group.produce(b"a", b"b")
+    kafka_group.produce(b"c", partition=1)
+    commit(kafka_group, 50)
+    faults["get_watermark_offsets"] = [PASSING, PASSING]
+    async with kafka_group.member() as member:
+        assert await member.read(3) == [(0, 0, b"a"), (0, 1, b"b"), (1, 0, b"c")]
+        assert member.repositions == [(50, 0)]
+        assert len(member.faults) == 2
+
+
+async def test_a_close_that_hangs_is_left_behind(embedded_group: Group) -> None:
+    """A stop has a deadline; a listener that does not let go cannot keep the process."""
+    never = asyncio.Event()
+    async with embedded_group.member() as member:
+        await member.until(lambda: len(member.owners) == PARTITIONS)
+        let_go = member.revoked
+
+        async def hang(owners: Any) -> Any:
+            await never.wait()
+            return await let_go(owners)
+
+        member.revoked = hang  # type: ignore[method-assign] # the script of this test
+        assert not await member.source.close(0.2)
+        never.set()
+        member.source.close = _closed  # type: ignore[method-assign] # it is closed already
+
+
+async def _closed(timeout_s: float) -> bool:
+    return timeout_s > 0
