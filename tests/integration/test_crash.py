@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.integration.rig import Rig, Settings
     from tests.kafka.broker import Cluster
 
-KILLS = 3
+KILLS = 2
 STATIC: Settings = {"kafka": {"group.instance.id": "the-only-one"}}
 """A member that comes back under its name gets its partitions at once; others wait for the session time-out."""
 
