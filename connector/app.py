@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from enum import IntEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -48,7 +49,7 @@ class ExitCode(IntEnum):
     DEFECT = 4
     """The Edge says that this connector broke a rule of the API: report it."""
     UNFINISHED = 5
-    """The stop ended before everything was settled and committed. Nothing is lost; some events come twice."""
+    """The grace period ended before everything was settled and committed. Nothing is lost; some events come twice."""
     FORCED = 6
     """A second signal ended it at once. Nothing is lost; what was in flight comes twice."""
 
@@ -60,6 +61,16 @@ class StartRefused(Exception):  # noqa: N818 - it says what happened
 async def run(config: Config) -> ExitCode:
     """Run one connector until it is told to stop."""
     assembly = assemble(config)
+    code = await _run(config, assembly)
+    if not assembly.pipeline.has_left:
+        # The client's thread would keep the interpreter from ending for as long as its own time-outs last.
+        assembly.telemetry.client_left_behind()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+async def _run(config: Config, assembly: Assembly) -> ExitCode:
     telemetry = assembly.telemetry
     stop = asyncio.Event()
     _listen_to_signals(assembly, stop)
@@ -115,10 +126,9 @@ async def _run_pipeline(assembly: Assembly) -> ExitCode:
     except Defect as defect:
         telemetry.connector_failed("defect", str(defect), "Report it with this line.")
         return ExitCode.DEFECT
-    telemetry.connector_stopped(
-        open_records=report.open_records, uncommitted=report.uncommitted_partitions, seconds=report.seconds
-    )
-    return ExitCode.UNFINISHED if report.uncommitted_partitions else ExitCode.STOPPED
+    telemetry.connector_stopped(report)
+    is_finished = not report.uncommitted_partitions and not report.cut_off_records
+    return ExitCode.STOPPED if is_finished else ExitCode.UNFINISHED
 
 
 async def _check_surroundings(config: Config, assembly: Assembly) -> None:

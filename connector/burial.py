@@ -44,7 +44,9 @@ class Burial:
 
     async def bury(self, rejected: Iterable[tuple[Event, Rejection]]) -> None:
         """Write a dead letter for each record, and settle each when the broker has confirmed it."""
-        await asyncio.gather(*(self._bury(event, rejection) for event, rejection in rejected))
+        async with asyncio.TaskGroup() as burials:
+            for event, rejection in rejected:
+                burials.create_task(self._bury(event, rejection))
 
     async def _bury(self, event: Event, rejection: Rejection) -> None:
         tries = AsyncRetrying(

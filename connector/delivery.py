@@ -23,7 +23,7 @@ from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
 from connector.core.retry import WaitForEdge, retry_after_s
 from connector.core.verdict import Asked, Verdict, judge
 from connector.ports import Credentials, Edge, TokenFailed
-from connector.request import Request, Shipment
+from connector.request import Health, Request, Shipment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +55,8 @@ _FINAL: Final = frozenset({Action.ACCEPT, Action.ISOLATE, Action.HALVE})
 """What ends the tries of a request whatever came before, and shows that the route's configuration works."""
 
 _SOLO_FACTOR: Final = 3  # a lone batch that fails unexpectedly is searched after this many times the usual tries
+_TRIES_PER_TURN: Final = 8  # with the waits doubling from 200 ms to 30 s: about a minute
+_HEALTHY_RATIO: Final = 9  # acceptances for each unexpected fault of others, above which the fault is not theirs
 
 
 class Delivery:
@@ -76,7 +78,7 @@ class Delivery:
         self._wait = wait
         self._outcomes = outcomes
         self._burial = burial
-        self._accepted_at = float("-inf")  # when this route last had an acceptance
+        self._health = Health()
 
     async def deliver(self, batch: Sequence[Event]) -> None:
         """Bring every event of a batch to its verdict.
@@ -161,13 +163,13 @@ class Delivery:
             self._gate.leave_place()
 
     async def _reenter(self, request: Request) -> bool:
-        """Before another try: like `_enter`, but the place is held, and given up only while it is crowded.
+        """Before another try: like `_enter`, but the place is kept, unless others should have it.
 
-        The one who probes a held route never gives it up: those in line behind it wait for the probe.
+        It is given up while places are fewer than before, while the route is held by somebody else, and now and then
+        in any case: a request that fails for its own sake must not keep the last place for ever.
         """
-        if self._gate.hold is not None and self._gate.hold.prober is request:
-            await self._rest(request, self._gate.probe_interval_s)
-        elif self._gate.is_crowded:
+        is_outranked = self._gate.hold is not None and not self._gate.is_prober(request)
+        if self._gate.is_crowded or is_outranked or request.attempts % _TRIES_PER_TURN == 0:
             self._leave_place(request)
             return await self._enter(request)
         return await self._pass_gate(request)
@@ -192,7 +194,7 @@ class Delivery:
                 return False
             if not is_shut:
                 return True
-            await self._gate.wait()
+            await self._gate.wait(request)
 
     async def _attempt(self, request: Request) -> Verdict:
         """Send once and judge the answer."""
@@ -204,7 +206,7 @@ class Delivery:
         events = request.events
         body = target.envelope.body([event.fragment for event in events])
         started_at = self._with.monotonic_s()
-        request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
+        request.note_start(headers, self._health, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
         counts = self._with.telemetry.routes[target.route]
         counts.in_flight += 1
         try:
@@ -213,6 +215,7 @@ class Delivery:
             counts.in_flight -= 1
         verdict = judge(answer, Asked(kind=target.kind, is_silent=target.is_silent, count=len(events)))
         request.note_verdict(verdict)
+        self._health = self._health.after(verdict.action)
         seconds = self._with.monotonic_s() - started_at
         self._with.telemetry.request_answered(target.route, verdict, request, size=len(body), seconds=seconds)
         return verdict
@@ -225,14 +228,16 @@ class Delivery:
     def _is_worth_a_search(self, request: Request) -> bool:
         """Whether unexpected faults (500) look like one event's doing rather than like an outage.
 
-        They do when others of the route got through meanwhile. A batch that is alone has no others to compare
-        with: after many tries it is searched too, which costs requests but blames nobody, because an event
-        is given up only while others get through.
+        They do when others of the route got through meanwhile, and hardly any of them met the same: behind a load
+        balancer with one broken gateway everybody does. A batch that is alone has no others to compare with: after
+        many tries it is searched too, which costs requests but blames nobody, as one event is never judged so.
         """
         tries = self._target.unexpected_error_tries
         if request.unexpected_errors < tries:
             return False
-        if self._accepted_at > request.first_started_at:
+        since = self._health.since(request.health_at_start)
+        others_failed = since.unexpected_errors - request.unexpected_errors
+        if since.acceptances > _HEALTHY_RATIO * others_failed:
             return True
         return len(request.positions) > 1 and request.unexpected_errors >= tries * _SOLO_FACTOR
 
@@ -241,6 +246,7 @@ class Delivery:
         if state.outcome is None:
             return
         verdict: Verdict = state.outcome.result()
+        self._gate.hand_on_probe(request)
         match verdict.action:
             case Action.RETRY | Action.RETRY_FEW:
                 self._failed(request, verdict, state.upcoming_sleep)
@@ -277,7 +283,6 @@ class Delivery:
             await self._with.credentials.renew(request.headers)
 
     def _accepted(self, request: Request, verdict: Verdict) -> None:
-        self._accepted_at = self._with.monotonic_s()
         self._gate.succeeded()
         self._outcomes.accept(request.runs, len(request.positions))
         if verdict.reports:

@@ -26,13 +26,14 @@ class EndpointPause:
     until: float = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
     """Why a route is held, and whose request probes whether it still has to be."""
 
     cause: str
-    prober: object
-    since: float
+    prober: object | None  # None: the next one who asks may probe
+    since: float  # monotonic seconds, as is the next
+    probe_at: float  # not before
 
 
 class Gate:
@@ -44,10 +45,10 @@ class Gate:
         "_cut",
         "_in_use",
         "_pause",
+        "_probe_interval_s",
         "_waiting",
         "hold",
         "is_failing",
-        "probe_interval_s",
     )
 
     def __init__(
@@ -60,7 +61,7 @@ class Gate:
     ) -> None:
         self._concurrency = concurrency
         self._pause = pause
-        self.probe_interval_s = probe_interval_s  # how long the prober of a held route waits before it tries again
+        self._probe_interval_s = probe_interval_s
         self._clock = clock
         self._cut = asyncio.Event()
         self._in_use = 0
@@ -70,13 +71,27 @@ class Gate:
         """Whether the last answer was a fault, or led to a hold: new requests are not worth a try at a stop."""
 
     def is_blocked(self, who: object) -> bool:
-        """Whether `who` has to wait before it may ask for a place."""
-        return self._clock() < self._pause.until or (self.hold is not None and self.hold.prober is not who)
+        """Whether `who` has to wait before it may ask for a place; of a held route only the prober may pass."""
+        now = self._clock()
+        if now < self._pause.until:
+            return True
+        if self.hold is None:
+            return False
+        if self.hold.prober is None:
+            self.hold.prober = who
+        return self.hold.prober is not who or now < self.hold.probe_at
 
-    async def wait(self) -> None:
+    async def wait(self, who: object) -> None:
         """Wait until it is worth looking at `is_blocked` again."""
-        seconds = None if self.hold else max(0.0, self._pause.until - self._clock())
-        await self.sleep(seconds)
+        until = self._pause.until
+        if self.hold is not None and self.hold.prober is who:
+            until = max(until, self.hold.probe_at)
+        left = until - self._clock()
+        await self.sleep(left if left > 0 else None)
+
+    def is_prober(self, who: object) -> bool:
+        """Whether the route is held and `who` probes."""
+        return self.hold is not None and self.hold.prober is who
 
     async def sleep(self, seconds: float | None) -> None:
         """Sleep, for ever where `seconds` is None, or until somebody cuts."""
@@ -134,12 +149,23 @@ class Gate:
             self._pause.until = max(self._pause.until, now + retry_after_s)
 
     def close(self, cause: str, prober: object) -> bool:
-        """Hold the route; `prober` alone may pass. False if it was held already."""
+        """Hold the route; `prober` alone may pass, after an interval. False if it was held already."""
         if self.hold is not None:
             return False
-        self.hold = Hold(cause, prober, self._clock())
+        now = self._clock()
+        self.hold = Hold(cause, prober, since=now, probe_at=now + self._probe_interval_s)
         self.is_failing = True
         return True
+
+    def hand_on_probe(self, prober: object) -> None:
+        """A probe failed: the next in line tries after an interval, or `prober` itself if nobody else waits.
+
+        Were it always the same request, one that a firewall refuses for its own sake would hold the route for good.
+        """
+        if self.hold is not None and self.hold.prober is prober:
+            self.hold.prober = None
+            self.hold.probe_at = self._clock() + self._probe_interval_s
+            self.cut()
 
     def open(self, prober: object) -> float | None:
         """Release the hold if `prober` is the one who probes; how long it lasted in seconds, else None."""

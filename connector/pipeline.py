@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 from connector.backpressure import Backpressure
 from connector.commits import Commits, committable
 from connector.core.offsets import PartitionOffsets, open_records
-from connector.ports import SourceFatal, Start
+from connector.membership import Membership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
-
-    from confluent_kafka import KafkaError
+    from collections.abc import Callable, Coroutine, Sequence
 
     from connector.model import Event, Record, Rejection
     from connector.ports import Source
@@ -54,6 +52,7 @@ class StopReport:
     """How a stop ended. What is open or uncommitted is read again by whoever comes next."""
 
     open_records: int
+    cut_off_records: int  # of the open ones, those that were under way when time was up: they may come twice
     uncommitted_partitions: int
     seconds: float
 
@@ -79,13 +78,22 @@ class Pipeline:
         self._now = monotonic_s
         self._commits = Commits(source, telemetry, interval_s=settings.commit_interval_s)
         self._backpressure = Backpressure(self._routes, source, telemetry)
-        self._owners: dict[PartitionOffsets, Route] = {}
+        self._membership = Membership(
+            self._routes,
+            source,
+            commits=self._commits,
+            telemetry=telemetry,
+            progress=progress,
+            revoke_timeout_s=settings.revoke_timeout_s,
+            monotonic_s=monotonic_s,
+            flush=self._flush_all,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._generation = 0
         self._mean_record_bytes = 1024.0
         self._failure: BaseException | None = None
         self._stopping_since: float | None = None
-        self._may_wait = True
+        self.has_left = True
+        """False when Kafka's client did not end in time: its thread would keep the process from ending."""
 
     async def run(self) -> StopReport:
         """Run until `stop` is called, or until something fails that no waiting mends.
@@ -94,30 +102,30 @@ class Pipeline:
             SourceFatal: Kafka's client cannot go on.
             Defect: the connector broke a rule of its own.
         """
-        await self._source.start(self)
+        await self._source.start(self._membership)
         try:
             while self._stopping_since is None:
                 await self._turn()
+            return await self._drain()
         except BaseException as failure:
             self._failure = self._failure or failure
             await self._leave(_ABORT_S)
             raise
-        return await self._drain()
 
     def stop(self) -> None:
         """Ask for a graceful stop: read no more, finish what is in flight, commit, leave."""
         if self._stopping_since is None:
             self._stopping_since = self._now()
-            self._finish(self._owners)
+            self._membership.is_ending = True
+            self._membership.finish(self._membership.owners)
 
     @property
     def owners(self) -> tuple[PartitionOffsets, ...]:
         """The partitions that this member owns."""
-        return tuple(self._owners)
+        return tuple(self._membership.owners)
 
     async def _turn(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        self._raise_failure()
         if self._backpressure.should_wait(self._now()):
             await self._progress.wait(_POLL_S)
         else:
@@ -126,8 +134,13 @@ class Pipeline:
                 self._admit(owner, records)
         now = self._now()
         self._flush(now)
-        self._commits.start_if_due(self._owners, now)
-        self._backpressure.balance(self._owners, now)
+        self._commits.start_if_due(self._membership.owners, now)
+        self._backpressure.balance(self._membership.owners, now)
+
+    def _raise_failure(self) -> None:
+        failure = self._failure or self._membership.fatal
+        if failure is not None:
+            raise failure
 
     def _poll_s(self) -> float:
         """How long to wait for records: no longer than the first batch may linger."""
@@ -136,7 +149,7 @@ class Pipeline:
 
     def _admit(self, owner: PartitionOffsets, records: Sequence[Record]) -> None:
         """Open the records' offsets, then decode them, and send off the batches that became full."""
-        route = self._owners.get(owner)
+        route = self._membership.owners.get(owner)
         if route is None:
             return  # the partition left between the poll and now; its next owner reads them
         fresh = open_records(owner, records)
@@ -156,6 +169,12 @@ class Pipeline:
             due_at = route.batcher.due_at
             if due_at is not None and due_at <= now:
                 self._dispatch(route, route.batcher.flush())
+
+    def _flush_all(self) -> None:
+        for route in self._routes:
+            batch = route.batcher.flush()
+            if batch:
+                self._dispatch(route, batch)
 
     def _dispatch(self, route: Route, batch: list[Event]) -> None:
         """Start a batch's delivery; from here on its bytes count as open."""
@@ -190,83 +209,6 @@ class Pipeline:
             self._failure = self._failure or task.exception()
         self._progress.note()
 
-    # What the source tells and asks
-
-    def commit_ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
-        """Note how a commit ended."""
-        self._commits.ended(owner, offset, error)
-
-    async def assigned(self, starts: Sequence[Start]) -> Sequence[PartitionOffsets]:
-        """Begin a new assignment for each partition."""
-        owners = [self._begin(start) for start in starts]
-        self._telemetry.partitions_assigned(owners)
-        self._source.pause([owner for owner in owners if owner.is_leaving or self._owners[owner].is_paused])
-        return owners
-
-    def _begin(self, start: Start) -> PartitionOffsets:
-        self._generation += 1
-        owner = PartitionOffsets(
-            start.topic, start.partition, generation=self._generation, start=start.offset, committed=start.committed
-        )
-        owner.is_leaving = self._stopping_since is not None
-        self._owners[owner] = self._route_for(start.topic)
-        return owner
-
-    async def repositioned(self, owner: PartitionOffsets, earliest: int) -> PartitionOffsets:
-        """Go on at another offset under a new assignment: what is open belongs to records that are gone."""
-        self._telemetry.offset_out_of_range(owner, position=owner.next_offset, earliest=earliest)
-        self._let_go([owner])
-        return self._begin(Start(owner.topic, owner.partition, earliest, None))
-
-    def _route_for(self, topic: str) -> Route:
-        """The first route in the file's order that reads the topic."""
-        return next(route for route in self._routes if route.reads(topic))
-
-    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
-        """Finish what is in flight for these partitions, or abandon it at the deadline."""
-        started = self._now()
-        self._finish(owners)
-        if self._may_wait:
-            await self._until_drained(owners, started + self._settings.revoke_timeout_s)
-        offsets = committable(owners)
-        abandoned = sum(owner.open_count for owner in owners)
-        self._let_go(owners)
-        self._telemetry.partitions_revoked(owners, abandoned=abandoned, seconds=self._now() - started)
-        return offsets
-
-    async def lost(self, owners: Sequence[PartitionOffsets]) -> None:
-        """Forget partitions that somebody else may own by now."""
-        self._let_go(owners)
-        self._telemetry.partitions_lost(owners)
-
-    def source_fault(self, error: KafkaError) -> None:
-        """Report a fault of Kafka's client; a fatal one ends the run."""
-        self._telemetry.source_fault(error)
-        if error.fatal():
-            self._failure = self._failure or SourceFatal(error.str())
-
-    def _finish(self, owners: Iterable[PartitionOffsets]) -> None:
-        """Hurry: send what lingers, and end every wait for another try."""
-        for owner in owners:
-            owner.is_leaving = True
-        for route in self._routes:
-            batch = route.batcher.flush()
-            if batch:
-                self._dispatch(route, batch)
-            route.gate.cut()
-
-    async def _until_drained(self, owners: Sequence[PartitionOffsets], deadline: float) -> None:
-        while not all(owner.is_drained for owner in owners) and self._now() < deadline:
-            await self._progress.wait(deadline - self._now())
-
-    def _let_go(self, owners: Sequence[PartitionOffsets]) -> None:
-        for owner in owners:
-            owner.close()
-            self._owners.pop(owner, None)
-            self._commits.forget(owner)
-        for route in self._routes:
-            route.gate.cut()
-
     # Stop
 
     async def _drain(self) -> StopReport:
@@ -279,14 +221,20 @@ class Pipeline:
         """
         started = self._stopping_since or self._now()
         deadline = started + self._settings.grace_s
-        self._source.pause(self._owners)
+        self._source.pause(self._membership.owners)
         while self._now() < deadline and not self._is_done():
-            self._finish(())
-            self._commits.start(self._owners)
-            await self._source.poll(1, _POLL_S)
-        left = tuple(self._owners)
+            self._raise_failure()
+            self._membership.finish(())
+            self._commits.start(self._membership.owners)
+            # A poll may sit in a rebalance for longer than there is time.
+            poll = asyncio.ensure_future(self._source.poll(1, _POLL_S))
+            await asyncio.wait({poll}, timeout=deadline - self._now())
+            if poll.done():
+                poll.result()
+        left = tuple(self._membership.owners)
         report = StopReport(
             open_records=sum(owner.open_count for owner in left),
+            cut_off_records=sum(owner.under_way_count for owner in left),
             uncommitted_partitions=len(committable(left)),
             seconds=self._now() - started,
         )
@@ -297,8 +245,8 @@ class Pipeline:
         """Leave the group now: what is not settled is open for whoever comes next."""
         for task in tuple(self._tasks):
             task.cancel()
-        self._may_wait = False
-        await self._source.close(timeout_s)
+        self._membership.may_wait = False
+        self.has_left = await self._source.close(timeout_s)
 
     def _is_done(self) -> bool:
-        return all(owner.is_drained and owner.committable is None for owner in self._owners)
+        return all(owner.is_drained and owner.committable is None for owner in self._membership.owners)

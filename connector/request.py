@@ -33,6 +33,24 @@ class RouteTarget:
     unexpected_error_tries: int
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the requests of one route have fared."""
+
+    acceptances: int = 0
+    unexpected_errors: int = 0
+
+    def after(self, action: Action) -> Health:
+        """How they have fared with one more verdict."""
+        return Health(
+            self.acceptances + (action is Action.ACCEPT), self.unexpected_errors + (action is Action.RETRY_FEW)
+        )
+
+    def since(self, before: Health) -> Health:
+        """What came since an earlier state."""
+        return Health(self.acceptances - before.acceptances, self.unexpected_errors - before.unexpected_errors)
+
+
 @dataclass(slots=True)
 class Shipment:
     """A batch on its way to the verdicts; positions in it name its events."""
@@ -73,8 +91,8 @@ class Request:
     has_place: bool = False  # among the requests under way
     first_attempt_ms: int = 0  # milliseconds since the epoch
     last_attempt_ms: int = 0
-    first_started_at: float = 0.0  # monotonic seconds
-    started_at: float = 0.0
+    health_at_start: Health = field(default_factory=Health)  # of the route, when it was first sent
+    started_at: float = 0.0  # monotonic seconds
     headers: Mapping[str, str] = field(
         default_factory=dict, repr=False
     )  # as sent last; they hold the token, so never shown
@@ -82,7 +100,7 @@ class Request:
     @classmethod
     def of(cls, shipment: Shipment, group: Group) -> Request:
         """A request for one group of a shipment's events."""
-        return cls(shipment, list(group))
+        return cls(shipment, [position for position in group if position not in shipment.abandoned])
 
     @property
     def events(self) -> Sequence[Event]:
@@ -114,11 +132,11 @@ class Request:
             self.positions = staying
         return self.shipment.abandon(ending)
 
-    def note_start(self, headers: Mapping[str, str], *, now: float, unix_ms: int) -> None:
+    def note_start(self, headers: Mapping[str, str], health: Health, *, now: float, unix_ms: int) -> None:
         """Note that it leaves now."""
         self.headers = headers
         if not self.attempts:
-            self.first_started_at, self.first_attempt_ms = now, unix_ms
+            self.health_at_start, self.first_attempt_ms = health, unix_ms
         self.started_at, self.last_attempt_ms = now, unix_ms
         self.attempts += 1
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from connector.core.offsets import PartitionOffsets
     from connector.core.verdict import Verdict
     from connector.model import Record, Rejection
+    from connector.pipeline import StopReport
     from connector.request import Request
 
 ROLL_UP_S: Final = 30.0
@@ -81,14 +82,19 @@ class Telemetry:
         """A signal asked for a graceful stop; what is in flight is finished first."""
         self._log.info("stop_asked", signal=signal, hint="A second signal ends at once.")
 
-    def connector_stopped(self, *, open_records: int, uncommitted: int, seconds: float) -> None:
+    def connector_stopped(self, report: StopReport) -> None:
         """The connector has stopped. Open records were not settled: the next owner reads them again."""
         self._log.info(
             "connector_stopped",
-            open_records=open_records,
-            uncommitted_partitions=uncommitted,
-            seconds=round(seconds, 3),
+            open_records=report.open_records,
+            cut_off_records=report.cut_off_records,
+            uncommitted_partitions=report.uncommitted_partitions,
+            seconds=round(report.seconds, 3),
         )
+
+    def client_left_behind(self) -> None:
+        """Kafka's client did not end in time and is left behind: the group notices when the session times out."""
+        self._log.warning("client_left_behind")
 
     def start_refused(self, reason: str) -> None:
         """The connector cannot start with this configuration, and waiting does not mend it."""

@@ -1,7 +1,8 @@
 """The dead-letter topic: records that can never be accepted, whole, with the reason in their headers.
 
-Promise: key, value, headers and timestamp of the record are kept byte for byte; `write` returns only when all in-sync
-replicas have the dead letter. What failed is reported and can be written again; a fatal producer is replaced.
+Promise: key, value, headers and timestamp of the record are kept byte for byte (but for headers that Kafka's client
+cannot read, because a name is not UTF-8: the dead letter says so in `xdm.error.headers`); `write` returns only when all
+in-sync replicas have the dead letter. What failed is reported and can be written again; a fatal producer is replaced.
 
 Not promised: what to do while the topic cannot be written; `delivery.py` holds the route.
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    from connector.model import Record, Rejection
+    from connector.model import Headers, Record, Rejection
 
 _POLL_INTERVAL_S: Final = 0.01
 _CONNECTOR_NAME: Final = "xdm-connector"
@@ -105,7 +106,7 @@ class DeadLetterTopic:
             confirmed.set_exception(self._failed(error))
 
     def _failed(self, error: KafkaError) -> DeadLetterFailed:
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - only the code tells it in a report
             self._replace()
         remedy = _REMEDIES.get(error.code(), "Check that the brokers can be reached and the topic takes writes.")
         return DeadLetterFailed(error.name().lower().strip("_"), remedy)
@@ -123,8 +124,11 @@ class DeadLetterTopic:
     async def _poll(self) -> None:
         """Fetch delivery reports until none is due."""
         while self._due:
-            if self._producer is not None:
-                self._producer.poll(0)
+            try:
+                if self._producer is not None:
+                    self._producer.poll(0)
+            except KafkaException:  # it raises what is fatal
+                self._replace()
             await asyncio.sleep(_POLL_INTERVAL_S)
 
 
@@ -153,5 +157,16 @@ def _headers(route: str, datastream: str, record: Record, rejection: Rejection) 
         ("xdm.error.last_attempt", rejection.last_attempt_ms),
     ]
     added = [(name, str(fact).encode("utf-8", "replace")) for name, fact in facts if fact is not None]
-    own = record.headers() or []
+    own = _own_headers(record)
+    if own is None:
+        added.append(("xdm.error.headers", b"unreadable"))
+        own = []
     return [*(own.items() if isinstance(own, dict) else own), *added]
+
+
+def _own_headers(record: Record) -> Headers | None:
+    """The record's headers, or None if Kafka's client cannot read them: it wants each name to be UTF-8."""
+    try:
+        return record.headers() or []
+    except (SystemError, UnicodeError):
+        return None

@@ -42,6 +42,11 @@ class Assignments:
         self._just_taken.add(key)
         return TopicPartition(*key, self._positions[key])
 
+    def skip_to(self, owner: PartitionOffsets, offset: int) -> TopicPartition:
+        """Go on at another offset under the same assignment; returns from where the client has to read."""
+        self._positions[owner.topic, owner.partition] = offset
+        return TopicPartition(owner.topic, owner.partition, offset)
+
     def owner(self, topic: str | None, partition: int | None) -> PartitionOffsets | None:
         """The offsets object of the current assignment, None if the partition is not ours."""
         return self._owners.get((topic, partition))  # type: ignore[arg-type] # None is in no key

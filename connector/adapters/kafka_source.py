@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -134,7 +135,8 @@ class KafkaSource:
         return asyncio.run_coroutine_threadsafe(question, self._loop).result()
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
-        self._loop.call_soon_threadsafe(function, *arguments)
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def _subscribe(self) -> None:
         self._consumer = Consumer(
@@ -166,9 +168,20 @@ class KafkaSource:
         self._tell(self._listener.source_fault, error.args[0])
 
     def _seek(self, positions: Iterable[TopicPartition]) -> None:
-        try:
-            for position in positions:
+        for position in positions:
+            try:
                 self._consumer.seek(position)
+            except KafkaException:
+                self._restart(position)
+
+    def _restart(self, position: TopicPartition) -> None:
+        """Assign a partition anew: where its next record is gone the client has stopped fetching, and refuses to seek."""
+        try:
+            if self._is_cooperative():
+                self._consumer.incremental_unassign([position])
+                self._consumer.incremental_assign([position])
+            else:
+                self._consumer.assign(self._assignments.positions())
         except KafkaException as error:  # to go on from where the client stands would leave records out
             raise SourceFatal(f"the client does not go back to where it was: {error.args[0].str()}") from error
 
@@ -208,8 +221,12 @@ class KafkaSource:
             self._tell(self._listener.source_fault, failure.args[0])
             self._seek([gone])  # it is found to be gone once more, and asked for again
             return
-        renewed = self._ask(self._listener.repositioned(owner, earliest))
-        self._seek([self._assignments.take(renewed, Start(owner.topic, owner.partition, earliest, None))])
+        start = Start(owner.topic, owner.partition, earliest, None)
+        successor = self._ask(self._listener.repositioned(owner, earliest))
+        if successor is owner:
+            self._seek([self._assignments.skip_to(owner, earliest)])
+        else:
+            self._seek([self._assignments.take(successor, start)])
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:

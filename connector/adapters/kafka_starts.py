@@ -6,6 +6,7 @@ config asks for the latest. What the brokers do not answer is asked again. Runs 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 QUERY_TIMEOUT_S: Final = 10.0
-_TRIES: Final = 6  # the coordinator may be moving at this very moment
+_PATIENCE_S: Final = 240.0  # the coordinator may be moving; below max.poll.interval.ms, which ends the membership
+_PAUSE_S: Final = 1.0
 
 
 def find_starts(
@@ -33,15 +35,16 @@ def find_starts(
     Raises:
         SourceFatal: the brokers do not say.
     """
-    last: KafkaException | None = None
-    for _ in range(_TRIES):
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
         try:
             committed = consumer.committed(list(partitions), timeout=QUERY_TIMEOUT_S)
             return [_start(consumer, found, at_latest=at_latest) for found in committed]
         except KafkaException as error:
-            last = error
             report(error.args[0])
-    raise SourceFatal(f"the group's offsets cannot be read: {last.args[0].str() if last else ''}") from last
+            if time.monotonic() >= deadline:
+                raise SourceFatal(f"the group's offsets cannot be read: {error.args[0].str()}") from error
+            time.sleep(_PAUSE_S)
 
 
 def _start(consumer: Consumer, found: TopicPartition, *, at_latest: bool) -> Start:

@@ -112,9 +112,14 @@ class PartitionOffsets:
         return self.next_offset - self.watermark - settled
 
     @property
+    def under_way_count(self) -> int:
+        """How many records are open and were not abandoned: their verdicts are still to come."""
+        return max(0, self.open_count - self._abandoned)
+
+    @property
     def is_drained(self) -> bool:
         """Whether nothing is open but what was abandoned."""
-        return self.open_count <= self._abandoned
+        return self.under_way_count == 0
 
     @property
     def committable(self) -> int | None:

@@ -74,6 +74,7 @@ _CODE: Final = re.compile(r"EXEG-([0-9]{4}-[0-9]{3})")
 _QUOTE: Final = re.compile("['\"`\u2018\u2019\u201c\u201d\u00ab\u00bb]")
 _PLACE: Final = re.compile(r"(?<![\w#&/.=-])#([0-9]+)\b")
 _MOST_DIGITS: Final = 6  # no request holds a million events
+_REFUSALS: Final = frozenset({400, 409, 422})  # what the Edge refuses events with (published)
 _TITLE_LIMIT: Final = 200
 _DETAIL_LIMIT: Final = 4_000
 
@@ -131,12 +132,25 @@ def _judge_problem(answer: Answer, asked: Asked) -> Verdict:
             detail=_text(document.get("detail"), _DETAIL_LIMIT),
             request_id=_request_id(document),
         )
-    elif answer.status not in STATUSES and answer.status < 500:
-        return _foreign(answer, f"no_json_{answer.status}")  # the Edge refuses with a problem document
+    if code is None and _is_foreign_refusal(answer.status, asked, has_document=document is not None):
+        return _foreign(answer, f"http_{answer.status}" if document else f"no_json_{answer.status}")
     if row is None or row.action is Action.ACCEPT:
         row = STATUSES.get(answer.status) or STATUS_CLASSES.get(answer.status // 100, STATUS_CLASSES[5])
     places = _places(code, verdict, asked.count)
     return replace(verdict, action=row.action, meaning=row.meaning, remedy=row.remedy, places=places)
+
+
+def _is_foreign_refusal(status: int, asked: Asked, *, has_document: bool) -> bool:
+    """Whether a refusal without a published code is somebody else's than the Edge's, which gives one (published).
+
+    To take a proxy's refusal for an event's fault would empty topics into the dead letters. The statuses in the table
+    mean the same whoever sends them, but a limit that not even one event keeps is not the Edge's: its own is larger.
+    """
+    if status >= 500:
+        return False
+    if status == 413:
+        return asked.count == 1
+    return status not in STATUSES and not (has_document and status in _REFUSALS)
 
 
 def _foreign(answer: Answer, cause: str) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -14,6 +14,9 @@ from connector.ports import SourceFatal
 from tests.adapters.group import PARTITIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connector.core.offsets import PartitionOffsets
     from tests.adapters.group import Group
 
 PASSING = KafkaException(KafkaError(KafkaError._TRANSPORT))
@@ -23,30 +26,41 @@ FATAL = KafkaException(KafkaError(KafkaError._FATAL, "fenced", True))
 class FaultyConsumer(Consumer):
     """Kafka's own consumer, which fails when a test wants it to, after it has done its work."""
 
-    faults: dict[str, list[Exception]] = {}
+    faults: ClassVar[dict[str, list[Exception]]] = {}
 
-    def consume(self, *arguments: Any) -> list[Message]:
-        return self._fail("consume", super().consume(*arguments))
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
+        messages = super().consume(num_messages, timeout)
+        if messages:  # an empty result is no occasion
+            self._fail("consume")
+        return messages
 
-    def get_watermark_offsets(self, *arguments: Any, **named: Any) -> tuple[int, int]:
-        return self._fail("get_watermark_offsets", super().get_watermark_offsets(*arguments, **named))
+    def get_watermark_offsets(
+        self, partition: TopicPartition, timeout: float = -1, cached: bool = False
+    ) -> tuple[int, int]:
+        self._fail("get_watermark_offsets")
+        return super().get_watermark_offsets(partition, timeout, cached)
 
-    def committed(self, *arguments: Any, **named: Any) -> list[TopicPartition]:
-        return self._fail("committed", super().committed(*arguments, **named))
+    def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
+        self._fail("committed")
+        return super().committed(partitions, timeout)
 
-    def seek(self, *arguments: Any) -> None:
-        return self._fail("seek", super().seek(*arguments))
+    def seek(self, partition: TopicPartition) -> None:
+        self._fail("seek")
+        super().seek(partition)
 
-    def _fail(self, name: str, result: Any) -> Any:
+    def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
+        self._fail("incremental_unassign")
+        super().incremental_unassign(partitions)
+
+    def _fail(self, name: str) -> None:
         planned = self.faults.get(name)
-        if planned and result != []:
+        if planned:
             raise planned.pop(0)
-        return result
 
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Exception]]:
-    """What the consumer fails with, by method, in order; an empty result is no occasion to fail."""
+    """What the consumer fails with, by method, in order."""
     monkeypatch.setattr("connector.adapters.kafka_source.Consumer", FaultyConsumer)
     monkeypatch.setattr(FaultyConsumer, "faults", {})
     return FaultyConsumer.faults
@@ -107,7 +121,7 @@ async def test_a_client_that_does_not_go_back_is_fatal(
 ) -> None:
     """Going on from where the client stands would take what it lost for a gap."""
     fill(embedded_group, 1)
-    faults["consume"], faults["seek"] = [PASSING], [PASSING]
+    faults.update({"consume": [PASSING], "seek": [PASSING], "incremental_unassign": [PASSING]})
     async with embedded_group.member() as member:
         with pytest.raises(SourceFatal, match="does not go back"):
             await member.until(lambda: False)
@@ -203,7 +217,7 @@ async def test_a_close_that_hangs_is_left_behind(embedded_group: Group) -> None:
         await member.until(lambda: len(member.owners) == PARTITIONS)
         let_go = member.revoked
 
-        async def hang(owners: Any) -> Any:
+        async def hang(owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
             await never.wait()
             return await let_go(owners)
 

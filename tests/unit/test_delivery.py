@@ -707,6 +707,7 @@ async def test_one_that_left_before_its_first_request_is_not_searched() -> None:
     await scene.deliver(batch)
     assert scene.dead_letters.written == {}
     assert (staying.watermark, leaving.is_drained) == (13, True)
+    assert scene.telemetry.routes["web"].abandoned == 1
 
 
 @virtually
