@@ -55,6 +55,7 @@ _FINAL: Final = frozenset({Action.ACCEPT, Action.ISOLATE, Action.HALVE})
 """What ends the tries of a request whatever came before, and shows that the route's configuration works."""
 
 _SOLO_FACTOR: Final = 3  # a lone batch that fails unexpectedly is searched after this many times the usual tries
+_ALONE_FACTOR: Final = 2
 _TRIES_PER_TURN: Final = 8  # with the waits doubling from 200 ms to 30 s: about a minute
 _HEALTHY_RATIO: Final = 9  # acceptances for each unexpected fault of others, above which the fault is not theirs
 
@@ -150,12 +151,25 @@ class Delivery:
             self._leave_place(request)
 
     async def _enter(self, request: Request) -> bool:
-        """Wait until the request may leave and has a place; False if nothing is left of it."""
-        while await self._pass_gate(request):
-            request.has_place = await self._gate.take_place()
-            if request.has_place:
-                return await self._pass_gate(request)
-        return False
+        """Wait until the request may leave and has a place; False if all its events were given up meanwhile.
+
+        Nobody waits for the gate with a place in hand: the one who may pass might need it. What has not been tried
+        yet is worth a try even when its partition is about to leave, unless it would have to wait: the endpoint is
+        failing, or the gate is shut.
+        """
+        while True:
+            is_shut = self._gate.is_blocked(request)
+            has_to_wait = is_shut or request.attempts > 0 or self._gate.is_failing
+            self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
+            if not request.positions:
+                return False
+            if is_shut:
+                self._leave_place(request)
+                await self._gate.wait(request)
+            elif request.has_place:
+                return True
+            else:
+                request.has_place = await self._gate.take_place()
 
     def _leave_place(self, request: Request) -> None:
         if request.has_place:
@@ -165,36 +179,18 @@ class Delivery:
     async def _reenter(self, request: Request) -> bool:
         """Before another try: like `_enter`, but the place is kept, unless others should have it.
 
-        It is given up while places are fewer than before, while the route is held by somebody else, and now and then
-        in any case: a request that fails for its own sake must not keep the last place for ever.
+        It is given up while places are fewer than before, and now and then in any case: a request that fails for its
+        own sake must not keep the last place for ever.
         """
-        is_outranked = self._gate.hold is not None and not self._gate.is_prober(request)
-        if self._gate.is_crowded or is_outranked or request.attempts % _TRIES_PER_TURN == 0:
+        if self._gate.is_crowded or request.attempts % _TRIES_PER_TURN == 0:
             self._leave_place(request)
-            return await self._enter(request)
-        return await self._pass_gate(request)
+        return await self._enter(request)
 
     async def _rest(self, request: Request, seconds: float) -> None:
         """Wait before another try, unless nothing is left to try: a partition that leaves waits for no try."""
         self._outcomes.abandon(request.drop_ending(only_closed=False))
         if request.positions:
             await self._gate.sleep(seconds)
-
-    async def _pass_gate(self, request: Request) -> bool:
-        """Wait while the gate is shut for this request; False if all its events were given up meanwhile.
-
-        What has not been tried yet is worth a try even when its partition is about to leave, unless it would
-        have to wait: the endpoint is failing, or the gate is shut.
-        """
-        while True:
-            is_shut = self._gate.is_blocked(request)
-            has_to_wait = is_shut or request.attempts > 0 or self._gate.is_failing
-            self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
-            if not request.positions:
-                return False
-            if not is_shut:
-                return True
-            await self._gate.wait(request)
 
     async def _attempt(self, request: Request) -> Verdict:
         """Send once and judge the answer."""
@@ -232,14 +228,15 @@ class Delivery:
         balancer with one broken gateway everybody does. A batch that is alone has no others to compare with: after
         many tries it is searched too, which costs requests but blames nobody, as one event is never judged so.
         """
-        tries = self._target.unexpected_error_tries
+        is_alone = len(request.positions) == 1  # the verdict on it is final: more tries, before it is given up
+        tries = self._target.unexpected_error_tries * (_ALONE_FACTOR if is_alone else 1)
         if request.unexpected_errors < tries:
             return False
         since = self._health.since(request.health_at_start)
         others_failed = since.unexpected_errors - request.unexpected_errors
-        if since.acceptances > _HEALTHY_RATIO * others_failed:
+        if since.acceptances > _HEALTHY_RATIO * (others_failed + is_alone):
             return True
-        return len(request.positions) > 1 and request.unexpected_errors >= tries * _SOLO_FACTOR
+        return not is_alone and request.unexpected_errors >= tries * _SOLO_FACTOR
 
     async def _react(self, request: Request, state: RetryCallState) -> None:
         """Do what a verdict asks for before the next try."""
@@ -269,7 +266,7 @@ class Delivery:
         pause_s = retry_after_s(
             verdict.retry_after, now_unix_s=self._with.unix_s(), max_s=self._wait.backoff.retry_after_max_s
         )
-        self._gate.failed(started_at=request.started_at, retry_after_s=pause_s)
+        self._gate.failed(started_at=request.started_at, retry_after_s=pause_s, is_resend=request.attempts > 1)
         self._with.telemetry.request_failed(self._target.route, verdict, wait_s=max(wait_s, pause_s or 0.0))
 
     async def _renew_token(self, request: Request, verdict: Verdict) -> None:

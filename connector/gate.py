@@ -140,11 +140,11 @@ class Gate:
         self._concurrency.succeeded()
         self._admit()
 
-    def failed(self, *, started_at: float, retry_after_s: float | None) -> None:
+    def failed(self, *, started_at: float, retry_after_s: float | None, is_resend: bool = False) -> None:
         """A passing fault: fewer at once, and nobody before the moment that the endpoint named."""
         now = self._clock()
         self.is_failing = True
-        self._concurrency.failed(started_at=started_at, now=now)
+        self._concurrency.failed(started_at=started_at, now=now, is_resend=is_resend)
         if retry_after_s is not None:
             self._pause.until = max(self._pause.until, now + retry_after_s)
 

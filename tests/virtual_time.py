@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import selectors
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+
+_TURN_S: Final = 1e-9  # each turn takes a moment, as in life: who looks at the clock in a loop gets to see it move
 
 
 class Stuck(Exception):  # noqa: N818 - it names a state
@@ -31,10 +34,9 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise Stuck
-            self._jump(timeout)
+        if not ready and timeout is None:
+            raise Stuck
+        self._jump(max(0.0 if ready else timeout or 0.0, _TURN_S))
         return ready
 
 
@@ -49,7 +51,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def _advance(self, seconds: float) -> None:
-        self._now += max(seconds, 0.0)
+        self._now += seconds
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:

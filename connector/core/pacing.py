@@ -12,12 +12,13 @@ from __future__ import annotations
 class Concurrency:
     """Additive increase, multiplicative decrease. Times are monotonic seconds."""
 
-    __slots__ = ("_limit", "_lowered_at", "_most")
+    __slots__ = ("_has_succeeded", "_limit", "_lowered_at", "_most")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._limit = float(most)
         self._lowered_at = float("-inf")
+        self._has_succeeded = False  # since it was last lowered
 
     @property
     def limit(self) -> int:
@@ -26,16 +27,19 @@ class Concurrency:
 
     def succeeded(self) -> None:
         """Note an answer that shows the endpoint at work."""
+        self._has_succeeded = True
         if self._limit < self._most:
             self._limit = min(float(self._most), self._limit + 1 / self._limit)
 
-    def failed(self, *, started_at: float, now: float) -> None:
+    def failed(self, *, started_at: float, now: float, is_resend: bool) -> None:
         """Note a passing fault of a request that began at `started_at`.
 
         Requests that began before the limit was last lowered say nothing new: sixty that fail together are one
-        event, and would otherwise bring the limit to the ground at the first hiccup.
+        event, and would otherwise bring the limit to the ground at the first hiccup. Nor does one that fails again
+        while others succeed: it may be at fault itself, and must not slow them down.
         """
-        if started_at < self._lowered_at:
+        if started_at < self._lowered_at or (is_resend and self._has_succeeded):
             return
+        self._has_succeeded = False
         self._limit = max(1.0, self._limit / 2)
         self._lowered_at = now

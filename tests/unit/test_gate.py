@@ -87,7 +87,7 @@ async def test_a_cut_ends_every_wait() -> None:
     gate = _gate(most=1)
     await gate.take_place()
     gate.close("cause", "prober")
-    sleeping, shut = asyncio.create_task(gate.sleep(None)), asyncio.create_task(gate.wait())
+    sleeping, shut = asyncio.create_task(gate.sleep(None)), asyncio.create_task(gate.wait("somebody"))
     in_line = asyncio.create_task(gate.take_place())
     await asyncio.sleep(5)
     assert not any(task.done() for task in (sleeping, shut, in_line))
@@ -108,7 +108,7 @@ async def test_a_pause_is_the_endpoints() -> None:
     one.failed(started_at=0.0, retry_after_s=5.0)
     assert one.is_blocked(None)
     assert two.is_blocked(None)
-    await two.wait()
+    await two.wait("somebody")
     assert asyncio.get_running_loop().time() == pytest.approx(20)
     assert not one.is_blocked(None)
 
@@ -119,11 +119,13 @@ async def test_only_the_prober_passes_a_hold() -> None:
     gate = _gate()
     assert gate.close("first", "prober")
     assert not gate.close("second", "other")
+    assert gate.is_blocked("prober")
+    await gate.wait("prober")
+    assert asyncio.get_running_loop().time() == pytest.approx(30)
     assert not gate.is_blocked("prober")
     assert gate.is_blocked("other")
     assert gate.open("other") is None
-    await asyncio.sleep(12)
-    assert gate.open("prober") == pytest.approx(12)
+    assert gate.open("prober") == pytest.approx(30)
     assert not gate.is_blocked("other")
     assert gate.open("prober") is None
 
@@ -148,3 +150,17 @@ async def test_failing_ends_with_a_success() -> None:
     gate.close("cause", "prober")
     gate.open("prober")
     assert gate.is_failing
+
+
+@virtually
+async def test_a_failed_probe_hands_the_probe_on() -> None:
+    """Whoever asks first after a failed probe is the next to try, an interval later."""
+    gate = _gate()
+    gate.close("cause", "first")
+    await gate.wait("first")
+    gate.hand_on_probe("first")
+    assert gate.is_blocked("second")
+    assert gate.is_prober("second")
+    assert gate.is_blocked("first")
+    await gate.wait("second")
+    assert not gate.is_blocked("second")

@@ -17,11 +17,11 @@ def test_a_round_of_failures_halves_once() -> None:
     """Requests that began before the limit was lowered say nothing new; one that began after it does."""
     concurrency = Concurrency(64)
     for _ in range(64):
-        concurrency.failed(started_at=0.0, now=1.0)
+        concurrency.failed(started_at=0.0, now=1.0, is_resend=False)
     assert concurrency.limit == 32
-    concurrency.failed(started_at=0.9, now=2.0)
+    concurrency.failed(started_at=0.9, now=2.0, is_resend=False)
     assert concurrency.limit == 32
-    concurrency.failed(started_at=1.0, now=2.0)
+    concurrency.failed(started_at=1.0, now=2.0, is_resend=False)
     assert concurrency.limit == 16
 
 
@@ -29,7 +29,7 @@ def test_never_below_one() -> None:
     """One request always may go: it is how the end of an outage is found."""
     concurrency = Concurrency(5)
     for now in range(20):
-        concurrency.failed(started_at=now, now=now)
+        concurrency.failed(started_at=now, now=now, is_resend=False)
     assert concurrency.limit == 1
 
 
@@ -37,7 +37,7 @@ def test_grows_by_about_one_for_a_round_of_successes() -> None:
     """From one to the most takes rounds, not a leap: the endpoint has just recovered."""
     concurrency = Concurrency(16)
     for now in range(10):
-        concurrency.failed(started_at=now, now=now)
+        concurrency.failed(started_at=now, now=now, is_resend=False)
     rounds = 0
     while concurrency.limit < 16:
         before = concurrency.limit
@@ -60,5 +60,5 @@ def test_stays_within_its_bounds(most: int, steps: list[tuple[bool, float]]) -> 
         if is_success:
             concurrency.succeeded()
         else:
-            concurrency.failed(started_at=now - took_s, now=now)
+            concurrency.failed(started_at=now - took_s, now=now, is_resend=False)
         assert 1 <= concurrency.limit <= most
