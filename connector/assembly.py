@@ -85,12 +85,7 @@ def assemble(config: Config) -> Assembly:
     )
     shared = _Shared(surroundings=surroundings, dead_letters=dead_letters, progress=Progress())
     routes = tuple(_route(config, route, shared) for route in config.routes)
-    source = KafkaSource(
-        consumer_properties(kafka),
-        [topic for route in config.routes for topic in route.topics],
-        starts_at_latest=config.consume.start_at is StartAt.LATEST,
-        logger=logger,
-    )
+    source = _source(config, logger)
     pipeline = Pipeline(
         _pipeline_settings(config),
         source=source,
@@ -107,6 +102,15 @@ def assemble(config: Config) -> Assembly:
         edge=edge,
         credentials=surroundings.credentials,
         dead_letters=dead_letters,
+    )
+
+
+def _source(config: Config, logger: logging.Logger) -> KafkaSource:
+    return KafkaSource(
+        consumer_properties(config.kafka_properties()),
+        [topic for route in config.routes for topic in route.topics],
+        starts_at_latest=config.consume.start_at is StartAt.LATEST,
+        logger=logger,
     )
 
 

@@ -52,7 +52,7 @@ In the log the cause of a verdict is the field `cause`; of a dead letter, the fi
 stands in the dead letter only, as it may quote the event.
 """
 
-_NUMBERED: Final = re.compile(r"^(no_json|unexpected)_[0-9]+$")
+_NUMBERED: Final = re.compile(r"^(no_json|unexpected|http)_[0-9]+$")
 
 _TELEMETRY_HEAD: Final = """\
 # Log events and metrics
@@ -73,6 +73,7 @@ class _Sample(NamedTuple):
     kind: EndpointKind = "collect"
 
 
+_DOCUMENT: Final = b'{"title":"No"}'
 _FOREIGN: Final = (
     _Sample("202 or 207 without a JSON object in the body", Answer(status=202)),
     _Sample("204 to a request that was not `silent`", Answer(status=204)),
@@ -80,7 +81,11 @@ _FOREIGN: Final = (
     _Sample("200 from interact with neither `requestId` nor `handle`", Answer(status=200, body=b"{}"), "interact"),
     _Sample("a redirect; none is followed", Answer(status=302)),
     _Sample("1xx as the final answer", Answer(status=100)),
-    _Sample("a 4xx that is not listed above, without a problem document", Answer(status=400)),
+    _Sample("a 4xx that is not listed by its status above, without a document", Answer(status=400)),
+    _Sample(
+        "the same, other than 400, 409 and 422, with a document that names no code", Answer(status=418, body=_DOCUMENT)
+    ),
+    _Sample("413 without a code to a request of one event", Answer(status=413, body=_DOCUMENT)),
 )
 
 
@@ -108,6 +113,7 @@ def verdicts_markdown() -> str:
         "Where the code is missing or not published.\n",
         _rows("cause", ((f"http_{status}", row) for status, row in STATUSES.items())),
         _rows("any other", ((f"{digit}xx", row) for digit, row in STATUS_CLASSES.items())),
+        "`4xx` needs a code, or a problem document with 400, 409 or 422; what has neither is not the Edge's answer.\n",
         "## Without an answer\n",
         "If a body may have left, the event may be delivered twice; the metric `possible_duplicates` counts those.\n",
         _rows("cause", ((missing.value, row) for missing, row in NO_ANSWERS.items())),

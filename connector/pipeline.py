@@ -78,7 +78,7 @@ class Pipeline:
         self._now = monotonic_s
         self._commits = Commits(source, telemetry, interval_s=settings.commit_interval_s)
         self._backpressure = Backpressure(self._routes, source, telemetry)
-        self._membership = Membership(
+        self.membership = Membership(
             self._routes,
             source,
             commits=self._commits,
@@ -102,7 +102,7 @@ class Pipeline:
             SourceFatal: Kafka's client cannot go on.
             Defect: the connector broke a rule of its own.
         """
-        await self._source.start(self._membership)
+        await self._source.start(self.membership)
         try:
             while self._stopping_since is None:
                 await self._turn()
@@ -116,13 +116,13 @@ class Pipeline:
         """Ask for a graceful stop: read no more, finish what is in flight, commit, leave."""
         if self._stopping_since is None:
             self._stopping_since = self._now()
-            self._membership.is_ending = True
-            self._membership.finish(self._membership.owners)
+            self.membership.is_ending = True
+            self.membership.finish(self.membership.owners)
 
     @property
     def owners(self) -> tuple[PartitionOffsets, ...]:
         """The partitions that this member owns."""
-        return tuple(self._membership.owners)
+        return tuple(self.membership.owners)
 
     async def _turn(self) -> None:
         self._raise_failure()
@@ -134,11 +134,11 @@ class Pipeline:
                 self._admit(owner, records)
         now = self._now()
         self._flush(now)
-        self._commits.start_if_due(self._membership.owners, now)
-        self._backpressure.balance(self._membership.owners, now)
+        self._commits.start_if_due(self.membership.owners, now)
+        self._backpressure.balance(self.membership.owners, now)
 
     def _raise_failure(self) -> None:
-        failure = self._failure or self._membership.fatal
+        failure = self._failure or self.membership.fatal
         if failure is not None:
             raise failure
 
@@ -149,7 +149,7 @@ class Pipeline:
 
     def _admit(self, owner: PartitionOffsets, records: Sequence[Record]) -> None:
         """Open the records' offsets, then decode them, and send off the batches that became full."""
-        route = self._membership.owners.get(owner)
+        route = self.membership.owners.get(owner)
         if route is None:
             return  # the partition left between the poll and now; its next owner reads them
         fresh = open_records(owner, records)
@@ -221,17 +221,17 @@ class Pipeline:
         """
         started = self._stopping_since or self._now()
         deadline = started + self._settings.grace_s
-        self._source.pause(self._membership.owners)
+        self._source.pause(self.membership.owners)
         while self._now() < deadline and not self._is_done():
             self._raise_failure()
-            self._membership.finish(())
-            self._commits.start(self._membership.owners)
+            self.membership.finish(())
+            self._commits.start(self.membership.owners)
             # A poll may sit in a rebalance for longer than there is time.
             poll = asyncio.ensure_future(self._source.poll(1, _POLL_S))
             await asyncio.wait({poll}, timeout=deadline - self._now())
             if poll.done():
                 poll.result()
-        left = tuple(self._membership.owners)
+        left = tuple(self.membership.owners)
         report = StopReport(
             open_records=sum(owner.open_count for owner in left),
             cut_off_records=sum(owner.under_way_count for owner in left),
@@ -245,8 +245,8 @@ class Pipeline:
         """Leave the group now: what is not settled is open for whoever comes next."""
         for task in tuple(self._tasks):
             task.cancel()
-        self._membership.may_wait = False
+        self.membership.may_wait = False
         self.has_left = await self._source.close(timeout_s)
 
     def _is_done(self) -> bool:
-        return all(owner.is_drained and owner.committable is None for owner in self._membership.owners)
+        return all(owner.is_drained and owner.committable is None for owner in self.membership.owners)

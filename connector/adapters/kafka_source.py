@@ -14,15 +14,15 @@ Rebalance callbacks run inside `consume` on that thread; they ask the loop and w
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connector.adapters.kafka_assignments import Assignments
+from connector.adapters.kafka_last_commit import commit_and_wait
 from connector.adapters.kafka_starts import QUERY_TIMEOUT_S, find_starts
 from connector.ports import Slice, SourceFatal, Start
 
@@ -34,19 +34,6 @@ if TYPE_CHECKING:
     from connector.ports import AssignmentListener
 
 T = TypeVar("T")
-_LAST_COMMIT_TRIES: Final = 5
-_LAST_COMMIT_PAUSE_S: Final = 0.2
-
-_PASSING: Final = frozenset(
-    {
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.REQUEST_TIMED_OUT,
-    }
-)
-"""Why a commit may fail and succeed a moment later; the client itself calls none of them retriable."""
 
 
 class KafkaSource:
@@ -175,7 +162,7 @@ class KafkaSource:
                 self._restart(position)
 
     def _restart(self, position: TopicPartition) -> None:
-        """Assign a partition anew: where its next record is gone the client has stopped fetching, and refuses to seek."""
+        """Assign a partition anew: where its next record is gone the client stops fetching and refuses to seek."""
         try:
             if self._is_cooperative():
                 self._consumer.incremental_unassign([position])
@@ -249,7 +236,8 @@ class KafkaSource:
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         owners = self._assignments.owners_of(partitions)
         if owners:
-            self._commit_now(self._ask(self._listener.revoked(owners)))
+            targets = self._assignments.begin_commit(self._ask(self._listener.revoked(owners)))
+            self._on_commit(*commit_and_wait(self._consumer, targets))
         self._assignments.forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -266,23 +254,6 @@ class KafkaSource:
             self._consumer.commit(offsets=targets, asynchronous=True)
         except KafkaException as error:
             self._on_commit(error.args[0], targets)
-
-    def _commit_now(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
-        """Commit and wait: the last chance before the partitions belong to somebody else."""
-        targets = self._assignments.begin_commit(offsets)
-        fault: KafkaError | None = None
-        for _ in range(_LAST_COMMIT_TRIES if targets else 0):
-            try:
-                targets = self._consumer.commit(offsets=targets, asynchronous=False)  # each with its own error
-            except KafkaException as error:
-                fault = error.args[0]
-                if fault.code() not in _PASSING:
-                    break
-                time.sleep(_LAST_COMMIT_PAUSE_S)
-            else:
-                fault = None
-                break
-        self._on_commit(fault, targets)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         for partition in partitions:

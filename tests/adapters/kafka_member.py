@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from connector.ports import Slice, Start
 
-TIMEOUT_S = 40.0
+TIMEOUT_S = 8.0
 QUICK: dict[str, Any] = {"group.protocol": "consumer"}
 """A group that forms within a moment: the broker assigns."""
 

@@ -141,9 +141,10 @@ async def test_a_listener_that_fails_ends_the_polling(embedded_group: Group) -> 
 
 
 async def test_commits_that_cannot_be_read_at_first_are_asked_for_again(
-    embedded_group: Group, faults: dict[str, list[Exception]]
+    embedded_group: Group, faults: dict[str, list[Exception]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The coordinator may be moving during the very rebalance; each try that fails is told."""
+    monkeypatch.setattr("connector.adapters.kafka_starts._PAUSE_S", 0.0)
     rows = fill(embedded_group, 1)
     faults["committed"] = [PASSING, PASSING]
     async with embedded_group.member() as member:
@@ -152,10 +153,11 @@ async def test_commits_that_cannot_be_read_at_first_are_asked_for_again(
 
 
 async def test_commits_that_cannot_be_read_at_all_end_the_polling(
-    embedded_group: Group, faults: dict[str, list[Exception]]
+    embedded_group: Group, faults: dict[str, list[Exception]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To start anywhere else would skip or repeat: better not to start."""
-    faults["committed"] = [PASSING] * 6
+    monkeypatch.setattr("connector.adapters.kafka_starts._PATIENCE_S", 0.0)
+    faults["committed"] = [PASSING]
     async with embedded_group.member() as member:
         with pytest.raises(SourceFatal, match="offsets cannot be read"):
             await member.until(lambda: False)

@@ -89,7 +89,7 @@ async def test_readiness_needs_partitions_and_routes_that_are_not_held(assembly:
     """Not ready before the first assignment and while a route is held, each time with the reason."""
     async with listening(assembly) as address:
         assert await get(f"{address}/readyz") == (503, "text/plain", "no partitions are assigned yet\n")
-        await assembly.pipeline.assigned([Start("xdm.web", 0, 5, 5)])
+        await assembly.pipeline.membership.assigned([Start("xdm.web", 0, 5, 5)])
         assert await get(f"{address}/readyz") == (200, "text/plain", "ready\n")
         assembly.routes[1].gate.close("http_404", "prober")
         assert await get(f"{address}/readyz") == (503, "text/plain", "held: app\n")
@@ -114,7 +114,7 @@ async def test_metrics_are_the_counts(assembly: Assembly) -> None:
     telemetry.route_held("app", "http_404", meaning="m", remedy="r")
     telemetry.routes["app"].answers["http_404"] = 3
     telemetry.source_fault(KafkaError(KafkaError._TRANSPORT))
-    (owner,) = await assembly.pipeline.assigned([Start("xdm.web", 0, 5, 5)])
+    (owner,) = await assembly.pipeline.membership.assigned([Start("xdm.web", 0, 5, 5)])
     owner.open(5, 8)
     found = {name: value for name, value in (await metrics(assembly)).items() if value}
     assert found == {
@@ -133,7 +133,7 @@ async def test_metrics_are_the_counts(assembly: Assembly) -> None:
 
 async def test_the_status_is_json_for_people(assembly: Assembly) -> None:
     """Routes with what they wait for, and partitions with where they stand."""
-    (owner,) = await assembly.pipeline.assigned([Start("xdm.app", 2, 5, None)])
+    (owner,) = await assembly.pipeline.membership.assigned([Start("xdm.app", 2, 5, None)])
     owner.open(5, 9)
     owner.settle(5, 6)
     assembly.routes[1].gate.close("EXEG-0003-400", "prober")

@@ -94,7 +94,9 @@ def _is_eliminated(found: Search, position: int) -> bool:
     refusals = found.refusals_of(position)
     if len(refusals) < 2:
         return False
-    return set(min(refusals, key=lambda group: len(group))) - {position} <= set(found.accepted)
+    fewest = min(len(group) for group in refusals)
+    smallest = next(group for group in refusals if len(group) == fewest)
+    return set(smallest) - {position} <= set(found.accepted)
 
 
 @settings(max_examples=200, deadline=None)

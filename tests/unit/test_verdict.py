@@ -62,6 +62,22 @@ def test_published_code(code: str, action: Action, kind: EndpointKind) -> None:
     assert verdict.status == int(code[-3:])
 
 
+@pytest.mark.parametrize("status", [402, 406, 410, 418, 428, 451])
+def test_a_refusal_that_the_edge_does_not_give_is_foreign(status: int) -> None:
+    """A document without a code blames events only under a status that the Edge refuses events with."""
+    verdict = _judge(_answer(status, {"error": "no"}))
+    assert (verdict.action, verdict.cause) == (Action.FOREIGN, f"http_{status}")
+    assert _judge(_problem(f"9999-{status}")).action is Action.ISOLATE
+
+
+def test_a_limit_that_one_event_breaks_is_foreign() -> None:
+    """413 without a code halves a batch, but is no fault of a lone event: decoding has held it to the Edge's limit."""
+    for body in (_HTML, b'{"error":"no"}'):
+        assert _judge(_answer(413, body=body), count=2).action is Action.HALVE
+        assert _judge(_answer(413, body=body), count=1).action is Action.FOREIGN
+    assert _judge(_problem("0112-413"), count=1).action is Action.HALVE
+
+
 def test_a_code_wins_over_its_status() -> None:
     """What the problem document says is more exact than the status that carries it."""
     assert _judge(_problem("0306-400", status=422)).action is Action.ISOLATE
@@ -79,7 +95,6 @@ def test_the_code_of_a_warning_accepts_nothing_that_was_refused() -> None:
     [
         (400, Action.ISOLATE),
         (401, Action.RENEW_TOKEN),
-        (402, Action.ISOLATE),
         (403, Action.HOLD),
         (404, Action.HOLD),
         (405, Action.HOLD),

@@ -1,0 +1,44 @@
+"""The last commit before partitions belong to somebody else.
+
+Promise: it is tried again for about a second where the reason is one that passes. Runs on the Kafka thread.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+_TRIES: Final = 5
+_PAUSE_S: Final = 0.2
+
+_PASSING: Final = frozenset(
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+"""Why a commit may fail and succeed a moment later; the client itself calls none of them retriable."""
+
+
+def commit_and_wait(
+    consumer: Consumer, targets: list[TopicPartition]
+) -> tuple[KafkaError | None, list[TopicPartition]]:
+    """Commit and wait for the broker's answer: what went wrong as a whole, and each partition with its own error."""
+    fault: KafkaError | None = None
+    for _ in range(_TRIES if targets else 0):
+        try:
+            return None, consumer.commit(offsets=targets, asynchronous=False)
+        except KafkaException as error:
+            fault = error.args[0]
+            if fault.code() not in _PASSING:
+                break
+            time.sleep(_PAUSE_S)
+    return fault, targets
