@@ -24,7 +24,7 @@ from connector.config import Route as RouteConfig
 from connector.core.batcher import Batcher, BatchLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import COLLECT, INTERACT, Envelope
-from connector.core.pacing import Concurrency
+from connector.core.pacing import Allowance, Concurrency
 from connector.core.retry import Backoff, WaitForEdge
 from connector.delivery import Delivery, Surroundings
 from connector.gate import EndpointPause, Gate
@@ -62,6 +62,7 @@ class _Shared:
     surroundings: Surroundings
     dead_letters: DeadLetterTopic
     progress: Progress
+    allowances: dict[Endpoint, Allowance]
     pauses: dict[Endpoint, EndpointPause] = field(
         default_factory=lambda: {endpoint: EndpointPause() for endpoint in Endpoint}
     )
@@ -83,7 +84,9 @@ def assemble(config: Config) -> Assembly:
         monotonic_s=time.monotonic,
         unix_s=time.time,
     )
-    shared = _Shared(surroundings=surroundings, dead_letters=dead_letters, progress=Progress())
+    shared = _Shared(
+        surroundings=surroundings, dead_letters=dead_letters, progress=Progress(), allowances=_allowances(config)
+    )
     routes = tuple(_route(config, route, shared) for route in config.routes)
     source = _source(config, logger)
     pipeline = Pipeline(
@@ -149,7 +152,7 @@ def _credentials(auth: Auth | None, telemetry: Telemetry) -> Credentials:
 def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
     envelope = COLLECT if route.endpoint is Endpoint.COLLECT else INTERACT
     surroundings = shared.surroundings
-    gate = _gate(config, shared.pauses[route.endpoint], surroundings)
+    gate = _gate(config, route, shared)
     wait = WaitForEdge(_backoff(config), random.random)
     outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
@@ -168,13 +171,19 @@ def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
     )
 
 
-def _gate(config: Config, pause: EndpointPause, surroundings: Surroundings) -> Gate:
+def _gate(config: Config, route: RouteConfig, shared: _Shared) -> Gate:
     return Gate(
         concurrency=Concurrency(_places(config)),
-        pause=pause,
+        pause=shared.pauses[route.endpoint],
+        allowance=shared.allowances[route.endpoint],
         probe_interval_s=config.edge.probe_interval_ms / 1000,
-        clock=surroundings.monotonic_s,
+        clock=shared.surroundings.monotonic_s,
     )
+
+
+def _allowances(config: Config) -> dict[Endpoint, Allowance]:
+    units = config.edge.request_units_per_second
+    return {Endpoint.COLLECT: Allowance(units.collect), Endpoint.INTERACT: Allowance(units.interact)}
 
 
 def _backoff(config: Config) -> Backoff:
@@ -232,6 +241,7 @@ def _target(config: Config, route: RouteConfig, envelope: Envelope) -> RouteTarg
         url=request_url(config, route),
         kind="collect" if route.endpoint is Endpoint.COLLECT else "interact",
         is_silent=route.silent,
+        upstreams=route.upstreams,
         envelope=envelope,
         foreign_answer_tries=config.edge.foreign_answer_tries,
         unexpected_error_tries=config.edge.unexpected_error_tries,

@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from connector.core.codes import Action
 from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
+from connector.core.pacing import request_units
 from connector.core.retry import WaitForEdge, retry_after_s
 from connector.core.verdict import Asked, Verdict, judge
 from connector.ports import Credentials, Edge, TokenFailed
@@ -201,6 +202,7 @@ class Delivery:
             return _without_token(failure)
         events = request.events
         body = target.envelope.body([event.fragment for event in events])
+        await self._gate.keep_pace(request_units(len(body), target.upstreams))
         started_at = self._with.monotonic_s()
         request.note_start(headers, self._health, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
         counts = self._with.telemetry.routes[target.route]

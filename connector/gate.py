@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connector.core.pacing import Concurrency
+    from connector.core.pacing import Allowance, Concurrency
 
 
 @dataclass(slots=True)
@@ -40,6 +40,7 @@ class Gate:
     """The gate of one route."""
 
     __slots__ = (
+        "_allowance",
         "_clock",
         "_concurrency",
         "_cut",
@@ -56,11 +57,13 @@ class Gate:
         *,
         concurrency: Concurrency,
         pause: EndpointPause,
+        allowance: Allowance,
         probe_interval_s: float,
         clock: Callable[[], float],
     ) -> None:
         self._concurrency = concurrency
         self._pause = pause
+        self._allowance = allowance
         self._probe_interval_s = probe_interval_s
         self._clock = clock
         self._cut = asyncio.Event()
@@ -123,6 +126,12 @@ class Gate:
             if place.done() and not place.cancelled() and place.result():
                 self.leave_place()  # it was given to us while we were being cancelled
             raise
+
+    async def keep_pace(self, units: int) -> None:
+        """Wait until so many request units are within the endpoint's allowance."""
+        wait_s = self._allowance.reserve(units, self._clock())
+        if wait_s > 0:
+            await self.sleep(wait_s)
 
     def leave_place(self) -> None:
         """Give the place to the next one in the line, if the limit still allows it."""

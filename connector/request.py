@@ -28,6 +28,7 @@ class RouteTarget:
     url: str  # complete but for the request id, which is appended
     kind: EndpointKind
     is_silent: bool
+    upstreams: int  # services that the datastream has enabled: what multiplies the price of a request
     envelope: Envelope
     foreign_answer_tries: int
     unexpected_error_tries: int

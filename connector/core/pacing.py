@@ -1,12 +1,39 @@
-"""How many requests may be under way at once.
+"""How many requests may be under way at once, and how many request units may leave in a second.
 
 Promise: the limit stays between 1 and `most`; a round of failures halves it once, not once per request; and it grows
-back by one for each full round of successes.
+back by one for each full round of successes. Over any stretch of time the units that leave are at most the allowance
+of that stretch, a tenth of a second's worth ahead, and one request.
 
-Not promised: waiting for a place; `gate.py` does that.
+Not promised: waiting; `gate.py` does that.
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+_UNIT_BYTES: Final = 8192
+_AHEAD_S: Final = 0.1  # what an idle moment saves up
+
+
+def request_units(size_bytes: int, upstreams: int) -> int:
+    """What a request costs: one unit for each started 8 KB and each upstream service of the datastream (published)."""
+    return -(-size_bytes // _UNIT_BYTES) * upstreams
+
+
+class Allowance:
+    """The request units that one endpoint may be sent in a second, spread evenly. Times are monotonic seconds."""
+
+    __slots__ = ("_free_at", "_units_per_s")
+
+    def __init__(self, units_per_s: float) -> None:
+        self._units_per_s = units_per_s
+        self._free_at = float("-inf")
+
+    def reserve(self, units: int, now: float) -> float:
+        """Take units; how long to wait before they may leave, in seconds. First come, first served."""
+        leaves_at = max(self._free_at, now - _AHEAD_S)
+        self._free_at = leaves_at + units / self._units_per_s
+        return max(0.0, leaves_at - now)
 
 
 class Concurrency:

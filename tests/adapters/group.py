@@ -28,10 +28,14 @@ class Group:
     name: str
     properties: Mapping[str, Any]
 
-    def member(self, *, starts_at_latest: bool = False) -> AbstractAsyncContextManager[Member]:
+    def member(self, *, starts_at_latest: bool = False, **properties: object) -> AbstractAsyncContextManager[Member]:
         """One more member, while the block runs."""
         return member(
-            self.kafka.bootstrap_servers, self.name, self.topic, starts_at_latest=starts_at_latest, **self.properties
+            self.kafka.bootstrap_servers,
+            self.name,
+            self.topic,
+            starts_at_latest=starts_at_latest,
+            **{**self.properties, **properties},
         )
 
     def produce(self, *values: bytes, partition: int = 0) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from connector.ports import Slice, Start
 
-TIMEOUT_S = 8.0
+TIMEOUT_S = 40.0
 QUICK: dict[str, Any] = {"group.protocol": "consumer"}
 """A group that forms within a moment: the broker assigns."""
 
@@ -120,11 +120,10 @@ class Member:
 async def member(
     bootstrap_servers: str, group: str, *topics: str, starts_at_latest: bool = False, **properties: object
 ) -> AsyncIterator[Member]:
-    """A member that has joined; it leaves at the end of the block. Properties have `_` for `.`."""
+    """A member that has joined; it leaves at the end of the block."""
     kafka = {"bootstrap.servers": bootstrap_servers, "group.id": group}
-    own = {name.replace("_", "."): value for name, value in properties.items()}
     source = KafkaSource(
-        consumer_properties({**kafka, **own}),
+        consumer_properties({**kafka, **properties}),
         topics,
         starts_at_latest=starts_at_latest,
         logger=logging.getLogger("librdkafka"),

@@ -14,7 +14,7 @@ import orjson
 
 from connector.burial import Burial
 from connector.core.envelope import COLLECT, INTERACT
-from connector.core.pacing import Concurrency
+from connector.core.pacing import Allowance, Concurrency
 from connector.core.retry import Backoff, WaitForEdge
 from connector.core.verdict import Answer, EndpointKind
 from connector.delivery import Delivery, Surroundings
@@ -217,7 +217,11 @@ class Scene:
 
     def _route(self, name: str, most: int, wait: WaitForEdge) -> RouteScene:
         gate = Gate(
-            concurrency=Concurrency(most), pause=self._pause, probe_interval_s=PROBE_INTERVAL_S, clock=self._clock
+            concurrency=Concurrency(most),
+            pause=self._pause,
+            allowance=Allowance(1e9),
+            probe_interval_s=PROBE_INTERVAL_S,
+            clock=self._clock,
         )
         outcomes = Outcomes(name, gate, self.telemetry, Progress())
         burial = Burial(DATASTREAM, self.dead_letters, outcomes, gate, wait)
@@ -238,6 +242,7 @@ class Scene:
             url=f"http://127.0.0.1/{name}?requestId=",
             kind=self._kind,
             is_silent=False,
+            upstreams=1,
             envelope=COLLECT if self._kind == "collect" else INTERACT,
             foreign_answer_tries=FOREIGN_TRIES,
             unexpected_error_tries=UNEXPECTED_TRIES,

@@ -494,6 +494,34 @@ def test_500_for_everybody_dead_letters_nothing(batches: list[int]) -> None:
     run_virtually(main())
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_500_from_one_gateway_of_several_blames_nobody(share: float) -> None:
+    """Behind a load balancer some requests always fail: as everybody meets that, no event is at fault."""
+
+    async def main() -> None:
+        luck = Random(7)
+        scene, owner = Scene(lambda _: status(500) if luck.random() < share else accepted()), owner_at()
+        events = open_events(owner, range(2000))
+        await scene.deliver_all([events[start : start + 10] for start in range(0, 2000, 10)])
+        assert (scene.dead_letters.written, owner.watermark) == ({}, 2000)
+
+    run_virtually(main())
+
+
+@virtually
+async def test_a_single_event_that_gets_500_while_others_get_through_is_given_up() -> None:
+    """An event that fails alone, again and again, while dozens of others do not, is at fault."""
+    scene, owner = Scene(lambda sent: status(500) if 0 in sent.offsets else accepted()), owner_at()
+    events = open_events(owner, range(500))
+    work = scene.start(events[:1])
+    for event in events[1:]:
+        await scene.deliver([event])
+        await asyncio.sleep(1)
+    await work
+    assert set(scene.dead_letters.written) == {0}
+    assert owner.watermark == 500
+
+
 @virtually
 async def test_a_single_event_that_gets_500_while_nobody_else_sends_waits() -> None:
     """Without others to compare with, a lone event that always fails is never given up."""

@@ -6,14 +6,20 @@ import asyncio
 
 import pytest
 
-from connector.core.pacing import Concurrency
+from connector.core.pacing import Allowance, Concurrency
 from connector.gate import EndpointPause, Gate
 from tests.virtual_time import virtually
 
 
 def _gate(most: int = 2, pause: EndpointPause | None = None) -> Gate:
     clock = asyncio.get_running_loop().time
-    return Gate(concurrency=Concurrency(most), pause=pause or EndpointPause(), probe_interval_s=30.0, clock=clock)
+    return Gate(
+        concurrency=Concurrency(most),
+        pause=pause or EndpointPause(),
+        allowance=Allowance(10.0),
+        probe_interval_s=30.0,
+        clock=clock,
+    )
 
 
 @virtually
@@ -164,3 +170,12 @@ async def test_a_failed_probe_hands_the_probe_on() -> None:
     assert gate.is_blocked("first")
     await gate.wait("second")
     assert not gate.is_blocked("second")
+
+
+@virtually
+async def test_requests_keep_the_allowance() -> None:
+    """At 10 units a second, the units of 50 requests of 8 leave over 39 seconds, whoever asks."""
+    gate = _gate()
+    for _ in range(50):
+        await gate.keep_pace(8)
+    assert asyncio.get_running_loop().time() == pytest.approx(49 * 0.8 - 0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.core.pacing import Concurrency
+from connector.core.pacing import Allowance, Concurrency, request_units
 
 
 def test_begins_with_everything() -> None:
@@ -62,3 +62,28 @@ def test_stays_within_its_bounds(most: int, steps: list[tuple[bool, float]]) -> 
         else:
             concurrency.failed(started_at=now - took_s, now=now, is_resend=False)
         assert 1 <= concurrency.limit <= most
+
+
+def test_a_request_costs_a_unit_for_each_started_8_kb_and_upstream() -> None:
+    """The price is the published one, at and around the edges."""
+    assert [request_units(size, 1) for size in (1, 8192, 8193, 64_000, 65_536)] == [1, 1, 2, 8, 8]
+    assert request_units(64_000, 2) == 16
+
+
+@given(
+    requests=st.lists(st.tuples(st.integers(1, 64), st.floats(0, 0.5)), min_size=1, max_size=200),
+    units_per_s=st.floats(1, 10_000),
+)
+def test_no_stretch_of_time_sees_more_units_than_its_allowance(
+    requests: list[tuple[int, float]], units_per_s: float
+) -> None:
+    """However requests come, between any two of them no more leaves than the time allows, and a tenth of a second."""
+    allowance, now, left = Allowance(units_per_s), 0.0, []
+    for units, gap in requests:
+        now += gap
+        left.append((now + allowance.reserve(units, now), units))
+    for i, (start, _) in enumerate(left):
+        total = 0
+        for end, units in left[i:]:
+            assert total <= units_per_s * (end - start + 0.1) + 1e-6 * (1 + total)
+            total += units
