@@ -156,11 +156,12 @@ class Delivery:
 
         Nobody waits for the gate with a place in hand: the one who may pass might need it. What has not been tried
         yet is worth a try even when its partition is about to leave, unless it would have to wait: the endpoint is
-        failing, or the gate is shut.
+        failing, the gate is shut, or every place is taken.
         """
         while True:
             is_shut = self._gate.is_blocked(request)
-            has_to_wait = is_shut or request.attempts > 0 or self._gate.is_failing
+            stands_in_line = not request.has_place and not self._gate.has_free_place
+            has_to_wait = is_shut or stands_in_line or request.attempts > 0 or self._gate.is_failing
             self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
             if not request.positions:
                 return False

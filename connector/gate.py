@@ -113,9 +113,14 @@ class Gate:
                 place.set_result(False)
         self._waiting.clear()
 
+    @property
+    def has_free_place(self) -> bool:
+        """Whether a place can be had without standing in line."""
+        return not self._waiting and self._in_use < self._concurrency.limit
+
     async def take_place(self) -> bool:
         """Wait for a place among the requests under way, first come, first served; False if the wait was cut."""
-        if not self._waiting and self._in_use < self._concurrency.limit:
+        if self.has_free_place:
             self._in_use += 1
             return True
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -143,6 +143,8 @@ class Request:
 
     def note_verdict(self, verdict: Verdict) -> None:
         """Count the kinds of answer that are borne only a few times."""
+        if verdict.action is not Action.RENEW_TOKEN:
+            self.token_was_renewed = False  # the token worked: the next one that is refused has expired
         self.foreign_answers += verdict.action is Action.FOREIGN
         self.unexpected_errors += verdict.action is Action.RETRY_FEW
 

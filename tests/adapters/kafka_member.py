@@ -45,6 +45,7 @@ class Member:
         self.commits: list[tuple[PartitionOffsets, int, KafkaError | None]] = []
         self.faults: list[KafkaError] = []
         self.refuses_with: Exception | None = None
+        self.keeps_owners = False
 
     # What the source asks and tells
 
@@ -66,6 +67,8 @@ class Member:
 
     async def repositioned(self, owner: PartitionOffsets, earliest: int) -> PartitionOffsets:
         self.repositions.append((owner.next_offset, earliest))
+        if self.keeps_owners:
+            return owner
         owner.close()
         self.owners[owner.partition] = self._begin(owner.topic, owner.partition, earliest, None)
         return self.owners[owner.partition]

@@ -86,27 +86,17 @@ async def test_what_was_gathered_when_the_client_failed_is_read_again(
     assert [error.code() for error in member.faults if error.code() == KafkaError._TRANSPORT]
 
 
-async def test_a_callback_that_raises_costs_no_record(embedded_group: Group) -> None:
-    """An exception in the middle of `consume` comes out of the poll; whoever polls on finds every record."""
-    rows = fill(embedded_group, 200)
-    raised = 0
-
-    def break_now_and_then(_: str) -> None:
-        nonlocal raised
-        raised += 1
-        if raised % 2:
-            raise RuntimeError("broken callback")
-
-    broken = {"stats_cb": break_now_and_then, "statistics.interval.ms": 10}
-    caught = 0
-    async with embedded_group.member(**broken) as member:
-        while len(member.rows) < len(rows):
-            try:
-                await member.poll(max_records=20)
-            except RuntimeError:
-                caught += 1
-    assert caught
-    assert sorted(member.rows) == rows
+async def test_an_exception_in_the_middle_of_a_poll_costs_no_record(
+    embedded_group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """What is none of Kafka's faults comes out of the poll; whoever polls on finds every record."""
+    rows = fill(embedded_group, 30)
+    faults["consume"] = [RuntimeError("broken callback") for _ in range(3)]
+    async with embedded_group.member() as member:
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="broken callback"):
+                await member.until(lambda: False, max_records=20)
+        assert await member.read(len(rows)) == rows
 
 
 async def test_a_fatal_fault_ends_the_polling(embedded_group: Group, faults: dict[str, list[Exception]]) -> None:
@@ -181,14 +171,31 @@ def commit(group: Group, offset: int) -> None:
     consumer.close()
 
 
-async def test_where_records_have_expired_reading_goes_on_at_the_earliest(kafka_group: Group) -> None:
-    """The listener hears from where to where, before any record of the new place arrives."""
+@pytest.mark.parametrize("protocol", [{}, {"partition.assignment.strategy": "range"}], ids=["cooperative", "eager"])
+async def test_where_records_have_expired_reading_goes_on_at_the_earliest(
+    kafka_group: Group, protocol: dict[str, str]
+) -> None:
+    """The listener hears from where to where, before any record of the new place arrives; others are not touched."""
     kafka_group.produce(*(b"%d" % number for number in range(10)))
+    kafka_group.produce(b"a", b"b", partition=1)
     commit(kafka_group, 2)
     delete_records(kafka_group, before=7)
-    async with kafka_group.member() as member:
-        assert await member.read(3) == [(0, offset, b"%d" % offset) for offset in (7, 8, 9)]
+    async with kafka_group.member(**protocol) as member:
+        rows = await member.read(5)
+        assert rows == [*((0, offset, b"%d" % offset) for offset in (7, 8, 9)), (1, 0, b"a"), (1, 1, b"b")]
         assert member.repositions == [(2, 7)]
+        assert await member.commit() == [(0, 10, None), (1, 2, None)]
+
+
+async def test_a_gap_ahead_goes_on_under_the_same_assignment(group_by_protocol: Group) -> None:
+    """The listener may keep its offsets object: what is missing is then a gap like any other."""
+    group_by_protocol.produce(*(b"%d" % number for number in range(10)))
+    commit(group_by_protocol, 2)
+    delete_records(group_by_protocol, before=7)
+    async with group_by_protocol.member() as member:
+        member.keeps_owners = True
+        await member.read(3)
+        assert len({id(owner) for owner, _ in member.slices}) == 1
         assert await member.commit() == [(0, 10, None)]
 
 
