@@ -160,7 +160,7 @@ class ClientCredentials:
         try:
             token, lifetime_s = await _ask_for_token(self._request)
         except TokenFailed as failure:
-            self._last_failure = failure.with_traceback(None)  # what is kept shows no locals
+            self._last_failure = failure
             self._renew_at = loop.time() + _RETRY_S * (1 + self._jitter())
             self._telemetry.token_failed(failure.cause, failure.remedy)
             return

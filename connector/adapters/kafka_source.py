@@ -142,8 +142,11 @@ class KafkaSource:
             self._seek(self._assignments.positions())
             self._raise_fatal(error)
             return []
-        slices, again = self._assignments.hand_over(self._slices(messages))
+        faults: list[Message] = []
+        slices, again = self._assignments.hand_over(self._slices(messages, faults))
         self._seek(again)
+        for fault in faults:
+            self._note_fault(fault)
         return slices
 
     def _raise_fatal(self, error: BaseException) -> None:
@@ -172,7 +175,7 @@ class KafkaSource:
         except KafkaException as error:  # to go on from where the client stands would leave records out
             raise SourceFatal(f"the client does not go back to where it was: {error.args[0].str()}") from error
 
-    def _slices(self, messages: list[Message]) -> list[Slice]:
+    def _slices(self, messages: list[Message], faults: list[Message]) -> list[Slice]:
         """Group messages by partition; those of partitions that are not ours any more are left out."""
         slices: list[Slice] = []
         topic: str | None = None
@@ -187,17 +190,17 @@ class KafkaSource:
                     records: list[Message] = []
                     slices.append(Slice(owner, records))
                     append = records.append
-            error = message.error()
-            if error is not None:
-                self._note_fault(error, topic, partition)
+            if message.error() is not None:
+                faults.append(message)
             elif append is not None:
                 append(message)
         return [part for part in slices if part.records]
 
-    def _note_fault(self, error: KafkaError, topic: str | None, partition: int | None) -> None:
+    def _note_fault(self, fault: Message) -> None:
         """Report a fault that came in a record's place; one of them needs an answer."""
-        owner = self._assignments.owner(topic, partition)
-        if error.code() != KafkaError._AUTO_OFFSET_RESET or owner is None:  # noqa: SLF001 - librdkafka's own name
+        error = fault.error()
+        owner = self._assignments.owner(fault.topic(), fault.partition())
+        if error is None or error.code() != KafkaError._AUTO_OFFSET_RESET or owner is None:  # noqa: SLF001 - librdkafka's own name
             self._tell(self._listener.source_fault, error)
             return
         # The next record is gone, and the client waits to be told where to go on.

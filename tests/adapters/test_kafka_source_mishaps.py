@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -173,7 +173,7 @@ def commit(group: Group, offset: int) -> None:
 
 @pytest.mark.parametrize("protocol", [{}, {"partition.assignment.strategy": "range"}], ids=["cooperative", "eager"])
 async def test_where_records_have_expired_reading_goes_on_at_the_earliest(
-    kafka_group: Group, protocol: dict[str, str]
+    kafka_group: Group, protocol: dict[str, Any]
 ) -> None:
     """The listener hears from where to where, before any record of the new place arrives; others are not touched."""
     kafka_group.produce(*(b"%d" % number for number in range(10)))

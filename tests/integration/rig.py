@@ -151,8 +151,19 @@ class Rig:
     # Sums
 
     def committed(self, topic: str | None = None) -> dict[int, int]:
-        """What the group has committed in a topic, by default in the rig's own."""
-        return self.kafka.committed(self.group, topic or self.topic)
+        """What the group has committed in a topic, by default in the rig's own; waits for a coordinator to tell.
+
+        Raises:
+            KafkaException: none does in time.
+        """
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return self.kafka.committed(self.group, topic or self.topic)
+            except KafkaException:  # it is loading, moving or away
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
 
     def findings(self) -> Findings:
         """Hold what was sent against what arrived. Every connector should have ended or settled."""
@@ -172,10 +183,7 @@ class Rig:
         return "\n".join(child.log_tail() for child in (self._edge, *self.connectors))
 
     def _is_settled(self, topic: str) -> bool:
-        try:
-            return self.committed(topic) == self.feed.ends(topic)
-        except KafkaException:  # the coordinator is loading, or away: not known is not settled
-            return False
+        return self.committed(topic) == self.feed.ends(topic)
 
     @property
     def _ledger(self) -> Path:
