@@ -126,6 +126,9 @@ async def _run_pipeline(assembly: Assembly) -> ExitCode:
     except Defect as defect:
         telemetry.connector_failed("defect", str(defect), "Report it with this line.")
         return ExitCode.DEFECT
+    except Exception as error:  # noqa: BLE001 - the last line of the log says that it was not asked to stop
+        telemetry.connector_failed("unexpected", type(error).__name__, "Report it with the traceback.", trace=True)
+        return ExitCode.UNEXPECTED
     telemetry.connector_stopped(report)
     is_finished = not report.uncommitted_partitions and not report.cut_off_records
     return ExitCode.STOPPED if is_finished else ExitCode.UNFINISHED

@@ -4,9 +4,7 @@ Promise: `deliver` returns when every event of the batch is settled (accepted, o
 or abandoned because its assignment ends. A passing fault or a configuration fault dead-letters nothing, however long
 it lasts; an event is dead-lettered only when `core/isolation.py` found it at fault.
 
-Not promised: order between batches.
-
-Owner: the event loop. One `Delivery` serves one route; each batch runs as one task.
+Not promised: order between batches. Owner: the event loop; one `Delivery` serves one route, one task one batch.
 """
 
 from __future__ import annotations
@@ -89,18 +87,23 @@ class Delivery:
             Defect: the endpoint answered that this connector broke a rule; nothing is settled by it.
         """
         shipment = Shipment.of(batch)
-        isolation = Isolation()
-        steps = isolation.steps(len(batch))
-        group = next(steps, None)
-        while group is not None:
-            outcome = await self._send_group(shipment, group)
-            try:
-                group = steps.send(outcome)
-            except StopIteration:
-                group = None
-        at_fault = [position for position in isolation.at_fault if position not in shipment.abandoned]
+        try:
+            found = await self._search(shipment)
+        finally:
+            self._leave_place(shipment)
+        at_fault = [position for position in found if position not in shipment.abandoned]
         if at_fault:
             await self._burial.bury([(batch[position], shipment.blame[position]) for position in at_fault])
+
+    async def _search(self, shipment: Shipment) -> list[int]:
+        """Send a shipment until each event is accepted, found at fault or abandoned; returns those at fault."""
+        isolation = Isolation()
+        steps = isolation.steps(len(shipment.events))
+        group = next(steps, None)
+        with suppress(StopIteration):
+            while group is not None:
+                group = steps.send(await self._send_group(shipment, group))
+        return isolation.at_fault
 
     async def _send_group(self, shipment: Shipment, group: Group) -> Outcome:
         """Send one group until it has a final verdict; settle what is accepted, remember who is blamed."""
@@ -127,29 +130,26 @@ class Delivery:
     async def _until_final(self, request: Request) -> Verdict | None:
         """Try until there is a final verdict, None if the events were abandoned before.
 
-        The place among the requests under way is kept while a request waits for its next try: in an outage a
-        few batches probe, and the rest stays in line behind them.
+        The shipment's place among those under way is kept while a request waits for its next try: in an outage
+        a few batches probe, and the rest stays in line behind them.
         """
-        try:
-            if not await self._enter(request):
-                return None
-            verdict = await self._attempt(request)
-            if self._is_final(request, verdict):
-                return verdict
-            tries = AsyncRetrying(
-                retry=retry_if_result(lambda last: last is not None and not self._is_final(request, last)),
-                wait=self._wait,
-                sleep=partial(self._rest, request),
-                before_sleep=partial(self._react, request),
-            )
-            last: Verdict | None = verdict
-            async for attempt in tries:
-                if attempt.retry_state.attempt_number > 1:
-                    last = await self._attempt(request) if await self._reenter(request) else None
-                attempt.retry_state.set_result(last)
-            return last
-        finally:
-            self._leave_place(request)
+        if not await self._enter(request):
+            return None
+        verdict = await self._attempt(request)
+        if self._is_final(request, verdict):
+            return verdict
+        tries = AsyncRetrying(
+            retry=retry_if_result(lambda last: last is not None and not self._is_final(request, last)),
+            wait=self._wait,
+            sleep=partial(self._rest, request),
+            before_sleep=partial(self._react, request),
+        )
+        last: Verdict | None = verdict
+        async for attempt in tries:
+            if attempt.retry_state.attempt_number > 1:
+                last = await self._attempt(request) if await self._reenter(request) else None
+            attempt.retry_state.set_result(last)
+        return last
 
     async def _enter(self, request: Request) -> bool:
         """Wait until the request may leave and has a place; False if all its events were given up meanwhile.
@@ -160,22 +160,22 @@ class Delivery:
         """
         while True:
             is_shut = self._gate.is_blocked(request)
-            stands_in_line = not request.has_place and not self._gate.has_free_place
+            stands_in_line = not request.shipment.has_place and not self._gate.has_free_place
             has_to_wait = is_shut or stands_in_line or request.attempts > 0 or self._gate.is_failing
             self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
             if not request.positions:
                 return False
             if is_shut:
-                self._leave_place(request)
+                self._leave_place(request.shipment)
                 await self._gate.wait(request)
-            elif request.has_place:
+            elif request.shipment.has_place:
                 return True
             else:
-                request.has_place = await self._gate.take_place()
+                request.shipment.has_place = await self._gate.take_place()
 
-    def _leave_place(self, request: Request) -> None:
-        if request.has_place:
-            request.has_place = False
+    def _leave_place(self, shipment: Shipment) -> None:
+        if shipment.has_place:
+            shipment.has_place = False
             self._gate.leave_place()
 
     async def _reenter(self, request: Request) -> bool:
@@ -185,11 +185,11 @@ class Delivery:
         own sake must not keep the last place for ever.
         """
         if self._gate.is_crowded or request.attempts % _TRIES_PER_TURN == 0:
-            self._leave_place(request)
+            self._leave_place(request.shipment)
         return await self._enter(request)
 
     async def _rest(self, request: Request, seconds: float) -> None:
-        """Wait before another try, unless nothing is left to try: a partition that leaves waits for no try."""
+        """Wait before another try, unless nothing is left to try."""
         self._outcomes.abandon(request.drop_ending(only_closed=False))
         if request.positions:
             await self._gate.sleep(seconds)

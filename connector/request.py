@@ -60,6 +60,7 @@ class Shipment:
     runs: tuple[tuple[PartitionOffsets, int, int], ...]  # of all its events, counted once
     blame: dict[int, Rejection] = field(default_factory=dict)  # by position: the latest refusal that held it
     abandoned: set[int] = field(default_factory=set)
+    has_place: bool = False  # among those under way; kept through a search, so that it ends before others begin
 
     @classmethod
     def of(cls, batch: Sequence[Event]) -> Shipment:
@@ -89,7 +90,6 @@ class Request:
     foreign_answers: int = 0
     unexpected_errors: int = 0
     token_was_renewed: bool = False
-    has_place: bool = False  # among the requests under way
     first_attempt_ms: int = 0  # milliseconds since the epoch
     last_attempt_ms: int = 0
     health_at_start: Health = field(default_factory=Health)  # of the route, when it was first sent

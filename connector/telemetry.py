@@ -100,9 +100,9 @@ class Telemetry:
         """The connector cannot start with this configuration, and waiting does not mend it."""
         self._log.error("start_refused", reason=reason)
 
-    def connector_failed(self, cause: str, text: str, remedy: str) -> None:
+    def connector_failed(self, cause: str, text: str, remedy: str, *, trace: bool = False) -> None:
         """The connector ends because no waiting mends what happened. Nothing that is not settled was committed."""
-        self._log.error("connector_failed", cause=cause, text=text, remedy=remedy)
+        self._log.error("connector_failed", cause=cause, text=text, remedy=remedy, exc_info=trace)
 
     def status_listening(self, address: str) -> None:
         """The status server takes requests."""
