@@ -157,12 +157,21 @@ def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
     outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
     target = _target(config, route, envelope)
-    delivery = Delivery(target, surroundings, gate=gate, wait=wait, outcomes=outcomes, burial=burial)
     limits = _batch_limits(route, envelope)
+    batcher = Batcher(limits)
+    delivery = Delivery(
+        target,
+        surroundings,
+        gate=gate,
+        wait=wait,
+        outcomes=outcomes,
+        burial=burial,
+        body_limit=batcher.body_limit,
+    )
     return Route(
         _route_settings(config, route),
         decoder=Decoder(_decode_rules(config, route, limits)),
-        batcher=Batcher(limits),
+        batcher=batcher,
         delivery=delivery,
         burial=burial,
         outcomes=outcomes,
@@ -245,6 +254,8 @@ def _target(config: Config, route: RouteConfig, envelope: Envelope) -> RouteTarg
         envelope=envelope,
         foreign_answer_tries=config.edge.foreign_answer_tries,
         unexpected_error_tries=config.edge.unexpected_error_tries,
+        dead_letters_gateway_faults=config.dead_letter.gateway_faults,
+        dead_letters_reported=config.dead_letter.reported_events,
     )
 
 

@@ -9,9 +9,10 @@ Owner: the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from connector.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +45,12 @@ class Gate:
         "_clock",
         "_concurrency",
         "_cut",
-        "_in_use",
         "_pause",
         "_probe_interval_s",
-        "_waiting",
         "hold",
         "is_failing",
+        "places",
+        "searches",
     )
 
     def __init__(
@@ -67,8 +68,10 @@ class Gate:
         self._probe_interval_s = probe_interval_s
         self._clock = clock
         self._cut = asyncio.Event()
-        self._in_use = 0
-        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self.places = Line(lambda: concurrency.limit)
+        """For the requests under way."""
+        self.searches = Line(lambda: max(1, concurrency.limit // 2))
+        """For batches whose events at fault are being found: a burst of bad ones leaves room for the good."""
         self.hold: Hold | None = None
         self.is_failing = False
         """Whether the last answer was a fault, or led to a hold: new requests are not worth a try at a stop."""
@@ -108,29 +111,8 @@ class Gate:
         """Wake everybody who sleeps or stands in line here now, to look again at whether waiting is still right."""
         self._cut.set()
         self._cut = asyncio.Event()
-        for place in self._waiting:
-            if not place.done():
-                place.set_result(False)
-        self._waiting.clear()
-
-    @property
-    def has_free_place(self) -> bool:
-        """Whether a place can be had without standing in line."""
-        return not self._waiting and self._in_use < self._concurrency.limit
-
-    async def take_place(self) -> bool:
-        """Wait for a place among the requests under way, first come, first served; False if the wait was cut."""
-        if self.has_free_place:
-            self._in_use += 1
-            return True
-        place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            return await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.result():
-                self.leave_place()  # it was given to us while we were being cancelled
-            raise
+        self.places.cut()
+        self.searches.cut()
 
     async def keep_pace(self, units: int) -> None:
         """Wait until so many request units are within the endpoint's allowance."""
@@ -138,21 +120,12 @@ class Gate:
         if wait_s > 0:
             await self.sleep(wait_s)
 
-    def leave_place(self) -> None:
-        """Give the place to the next one in the line, if the limit still allows it."""
-        self._in_use -= 1
-        self._admit()
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether more requests hold a place than the limit, which was lowered meanwhile, allows."""
-        return self._in_use > self._concurrency.limit
-
     def succeeded(self) -> None:
         """An answer shows the endpoint at work."""
         self.is_failing = False
         self._concurrency.succeeded()
-        self._admit()
+        self.places.admit()
+        self.searches.admit()
 
     def failed(self, *, started_at: float, retry_after_s: float | None, is_resend: bool = False) -> None:
         """A passing fault: fewer at once, and nobody before the moment that the endpoint named."""
@@ -189,10 +162,3 @@ class Gate:
         self.hold = None
         self.cut()
         return held_s
-
-    def _admit(self) -> None:
-        while self._waiting and self._in_use < self._concurrency.limit:
-            place = self._waiting.popleft()
-            if not place.done():
-                self._in_use += 1
-                place.set_result(True)

@@ -6,8 +6,9 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from connector.core.codes import Action
+from connector.core.codes import Action, NoAnswer
 from connector.core.offsets import runs
+from connector.core.suspicion import Evidence, Health, is_doubtful
 from connector.model import Event, Rejection
 
 if TYPE_CHECKING:
@@ -44,24 +45,8 @@ class RouteTarget:
     envelope: Envelope
     foreign_answer_tries: int
     unexpected_error_tries: int
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the requests of one route have fared."""
-
-    acceptances: int = 0
-    unexpected_errors: int = 0
-
-    def after(self, action: Action) -> Health:
-        """How they have fared with one more verdict."""
-        return Health(
-            self.acceptances + (action is Action.ACCEPT), self.unexpected_errors + (action is Action.RETRY_FEW)
-        )
-
-    def since(self, before: Health) -> Health:
-        """What came since an earlier state."""
-        return Health(self.acceptances - before.acceptances, self.unexpected_errors - before.unexpected_errors)
+    dead_letters_gateway_faults: bool = False  # whether an event may be at fault that shows as a 502 or a reset
+    dead_letters_reported: bool = False  # whether events that a 207 names as failed upstream become dead letters too
 
 
 @dataclass(slots=True)
@@ -71,13 +56,22 @@ class Shipment:
     events: Sequence[Event]
     runs: tuple[tuple[PartitionOffsets, int, int], ...]  # of all its events, counted once
     blame: dict[int, Rejection] = field(default_factory=dict)  # by position: the latest refusal that held it
+    reported: dict[int, Rejection] = field(default_factory=dict)  # by position: accepted, then failed upstream
     abandoned: set[int] = field(default_factory=set)
     has_place: bool = False  # among those under way; kept through a search, so that it ends before others begin
+    is_searched: bool = False  # has a place among those too
+    strange_at: int | None = None  # the route's acceptances when a stranger last refused one of its requests
+    reset_bytes: int = 0  # the size of a body that was sent in halves because connections broke over it
 
     @classmethod
     def of(cls, batch: Sequence[Event]) -> Shipment:
         """A shipment of one batch."""
         return cls(batch, tuple(runs(batch)))
+
+    def only(self, position: int) -> Shipment:
+        """A shipment of one of its events, under the same suspicion."""
+        event = self.events[position]
+        return Shipment([event], tuple(runs([event])), strange_at=self.strange_at)
 
     @property
     def is_touched(self) -> bool:
@@ -99,12 +93,18 @@ class Request:
     positions: list[int]
     request_id: str = field(default_factory=new_request_id)
     attempts: int = 0
+    size_bytes: int = 0  # of its body, as sent last
     foreign_answers: int = 0
     unexpected_errors: int = 0
+    resets: int = 0
+    doubts: int = 0  # answers that might be an event's doing
+    doubts_among_acceptances: int = 0  # those of them before which others were accepted, and the first
+    accepted_at_first: int = 0  # requests of the route, when it met the first of them
+    accepted_at_last: int = 0
+    doubts_at_first: int = 0
     token_was_renewed: bool = False
     first_attempt_ms: int = 0  # milliseconds since the epoch
     last_attempt_ms: int = 0
-    health_at_start: Health = field(default_factory=Health)  # of the route, when it was first sent
     started_at: float = 0.0  # monotonic seconds
     headers: Mapping[str, str] = field(
         default_factory=dict, repr=False
@@ -145,26 +145,53 @@ class Request:
             self.positions = staying
         return self.shipment.abandon(ending)
 
-    def note_start(self, headers: Mapping[str, str], health: Health, *, now: float, unix_ms: int) -> None:
+    def note_start(self, headers: Mapping[str, str], *, now: float, unix_ms: int) -> None:
         """Note that it leaves now."""
         self.headers = headers
         if not self.attempts:
-            self.health_at_start, self.first_attempt_ms = health, unix_ms
+            self.first_attempt_ms = unix_ms
         self.started_at, self.last_attempt_ms = now, unix_ms
         self.attempts += 1
 
-    def note_verdict(self, verdict: Verdict) -> None:
-        """Count the kinds of answer that are borne only a few times."""
+    def note_verdict(self, verdict: Verdict, health: Health) -> None:
+        """Count the kinds of answer that are borne only a few times, and note the route's health with this answer."""
         if verdict.action is not Action.RENEW_TOKEN:
             self.token_was_renewed = False  # the token worked: the next one that is refused has expired
         self.foreign_answers += verdict.action is Action.FOREIGN
         self.unexpected_errors += verdict.action is Action.RETRY_FEW
+        self.resets += verdict.cause == NoAnswer.DISCONNECTED
+        if verdict.action is not Action.ACCEPT and is_doubtful(verdict):
+            self._note_doubt(health)
+        health.note(verdict)
 
-    def rejection(self, verdict: Verdict) -> Rejection:
+    def _note_doubt(self, health: Health) -> None:
+        """Note an answer that may be an event's doing.
+
+        It speaks against its own events only if others were accepted since the one before. In an outage that begins
+        while it waits, acceptances from before would otherwise go on speaking against it.
+        """
+        if not self.doubts:
+            self.accepted_at_first, self.doubts_at_first = health.acceptances, health.doubts
+        if not self.doubts or health.acceptances > self.accepted_at_last:
+            self.doubts_among_acceptances += 1
+        self.accepted_at_last = health.acceptances
+        self.doubts += 1
+
+    def evidence(self, health: Health) -> Evidence:
+        """What speaks for its own events being at fault."""
+        return Evidence(
+            doubts=self.doubts_among_acceptances,
+            unexpected_errors=self.unexpected_errors,
+            others_accepted=health.acceptances - self.accepted_at_first,
+            others_doubts=health.doubts - self.doubts_at_first - self.doubts,
+            is_alone=len(self.shipment.events) == 1,
+        )
+
+    def rejection(self, verdict: Verdict, *, reason: str | None = None) -> Rejection:
         """What to write into a dead letter when this request's refusal turns out to be an event's fault."""
         return Rejection(
             stage="deliver",
-            reason=verdict.cause,
+            reason=reason or verdict.cause,
             title=verdict.title or verdict.meaning,
             detail=verdict.detail,
             status=verdict.status,

@@ -217,6 +217,13 @@ class Telemetry:
         self.routes[route].isolations += 1
         self._log.debug("isolation_started", route=route, cause=verdict.cause, events=events)
 
+    def body_limit_lowered(self, route: str, limit: int, refused: int, cause: str) -> None:
+        """A body was too large for something on its way; the route sends smaller ones for ten minutes."""
+        remedy = "Lower batch.max_bytes for this route, or raise the limit of the proxy in between."
+        self._log.warning(
+            "body_limit_lowered", route=route, cause=cause, max_bytes=limit, refused_bytes=refused, remedy=remedy
+        )
+
     def route_held(self, route: str, cause: str, *, meaning: str, remedy: str) -> None:
         """A route waits for a person: nothing is dead-lettered, Kafka keeps the backlog, and it is probed."""
         counts = self.routes[route]

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from connector.config.edge import Edge  # noqa: TC001 - pydantic reads annotations at run time
 from connector.config.fields import (
+    Flag,
     Int,
     ListenSetting,
     NotEmpty,
@@ -89,6 +90,14 @@ class DeadLetter(Section):
 
     create: CreateTopic | None = None
     """Create the topic at start if it does not exist. Without this it has to exist already."""
+
+    reported_events: Flag = False
+    """Whether an event also becomes a dead letter that the Edge accepted, but for which it reports a failed upstream
+    service (HTTP 207). It is never sent again, as the other services have it; without this it is counted and logged."""
+
+    gateway_faults: Flag = False
+    """Whether an event may become a dead letter that alone meets HTTP 502 or a broken connection again and again, while
+    others of its route get through. Without this it is tried without end, and its partition's commits wait for it."""
 
     kafka: Properties = Field(default={}, validate_default=True)
     """Properties of librdkafka for the producer of dead letters, over those of `kafka`."""

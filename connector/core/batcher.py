@@ -1,7 +1,8 @@
 """Closes batches by bytes (exact), by count and by age.
 
 Promise: no batch's body is longer than `max_bytes` or holds more than `max_events`; events leave in the order in
-which they came; none is lost or doubled. The check comes before an event is added, never after.
+which they came; none is lost or doubled. The check comes before an event is added, never after. While the route's own
+limit is lowered, only an event that is larger by itself exceeds it, and goes alone.
 
 Not promised: timing. The batcher is passive: it says when it is due, and its owner, the event loop, waits.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from connector.core.body_limit import BodyLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,13 +33,14 @@ class BatchLimits:
 class Batcher:
     """The batch that one route is filling."""
 
-    __slots__ = ("_bytes", "_due_at", "_events", "_limits")
+    __slots__ = ("_bytes", "_due_at", "_events", "_limits", "body_limit")
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
         self._events: list[Event] = []
         self._bytes = limits.overhead_bytes
         self._due_at: float | None = None
+        self.body_limit = BodyLimit(limits.max_bytes)
 
     def add(self, events: Iterable[Event], now: float) -> list[list[Event]]:
         """Add events and return the batches that became full, oldest first; `now` is in monotonic seconds.
@@ -45,7 +49,7 @@ class Batcher:
             ValueError: an event does not fit a body even alone; decoding has to reject those.
         """
         limits = self._limits
-        max_bytes, max_events, overhead = limits.max_bytes, limits.max_events, limits.overhead_bytes
+        max_bytes, max_events, overhead = self.body_limit.at(now), limits.max_events, limits.overhead_bytes
         closed: list[list[Event]] = []
         batch, size = self._events, self._bytes
         for event in events:
@@ -56,8 +60,8 @@ class Batcher:
             if not batch:
                 cost -= 1
                 self._due_at = now + limits.linger_s
-                if size + cost > max_bytes:
-                    raise ValueError(f"an event of {cost} bytes cannot fit a body of {max_bytes}")
+                if size + cost > limits.max_bytes:
+                    raise ValueError(f"an event of {cost} bytes cannot fit a body of {limits.max_bytes}")
             batch.append(event)
             size += cost
         self._events, self._bytes = batch, size

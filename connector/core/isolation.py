@@ -3,7 +3,10 @@
 Promise: an event is found at fault only when the endpoint named it, refused it alone, or refused it in
 at least two requests and then accepted every other event of the smallest of them. One bad event of n costs
 at most ceil(log2 n) + 1 requests after the first refusal (8 for n = 97), k bad ones 2k * ceil(log2 n), and
-any number of them 2n - 1.
+any number of them 2n - 1; a probe that is sent apart adds one.
+
+Not promised: a verdict on what only fails. An event in whose company requests fail again and again, without being
+refused, ends as a suspect once its mates are delivered; whoever searches has to find out about it alone.
 
 The search is a generator over positions in the batch: it yields the group to send next and is sent
 what became of it, so it does no I/O and a plain loop can run it in a test. A refused request was
@@ -26,9 +29,11 @@ class Fate(Enum):
     ACCEPTED = auto()
     REFUSED = auto()
     FAILED = auto()
-    """The endpoint failed at it again and again, while others got through: proof only if it was alone."""
+    """The endpoint failed at it again and again, while others got through: proof only for a batch of one event."""
     TOO_LARGE = auto()
     """The group is too large together; alone, the event is too large for anybody."""
+    APART = auto()
+    """It was not sent: its first event has to go ahead alone."""
     GONE = auto()
     """Not all of it was sent, as some events were given up meanwhile; the rest was accepted."""
 
@@ -46,19 +51,22 @@ Group = tuple[int, ...]
 
 
 class Isolation:
-    """The search through one batch; `at_fault` fills while `steps` runs."""
+    """The search through one batch; `at_fault` and `suspects` fill while `steps` runs."""
 
-    __slots__ = ("_may_eliminate", "_may_merge", "_parked", "_unexplained", "at_fault")
+    __slots__ = ("_count", "_may_merge", "_parked", "_unexplained", "at_fault", "suspects")
 
     def __init__(self) -> None:
         self.at_fault: list[int] = []
+        self.suspects: list[int] = []
+        """Events of groups that failed, each to be sent alone; neither accepted nor at fault."""
+        self._count = 0
         self._parked: list[Group] = []  # not known to be bad, still to be sent; the next one is the last
         self._may_merge = True
-        self._may_eliminate = True
         self._unexplained = 0  # groups that ended without a refusal, yet were not accepted as a whole
 
     def steps(self, count: int) -> Generator[Group, Outcome, None]:
         """Send a batch of `count` events and, where it is refused, search it."""
+        self._count = count
         self._parked.append(tuple(range(count)))
         while self._parked:
             suspects = yield from self._send(self._parked.pop())
@@ -76,10 +84,14 @@ class Isolation:
                 case Fate.REFUSED:
                     return group
                 case Fate.FAILED:
-                    self._may_eliminate = False
-                    return group
+                    self._set_aside(group)
+                    return ()
                 case Fate.TOO_LARGE:
                     self._halve(group)
+                    return ()
+                case Fate.APART:
+                    self._parked += [group[1:], group[:1]]
+                    self._unexplained += 1
                     return ()
                 case Fate.GONE:
                     self._unexplained += 1
@@ -97,7 +109,24 @@ class Isolation:
             self.at_fault.extend(group)
             return
         middle = (len(group) + 1) // 2
-        self._parked += [group[middle:], group[:middle]]
+        self._park(group[middle:], group[:middle])
+
+    def _set_aside(self, group: Group) -> None:
+        """Narrow down a group that fails; a single event waits until its mates are delivered.
+
+        It may go on failing for hours without being at fault, and nobody else of the batch is to wait for that.
+        """
+        if self._count == 1:
+            self.at_fault.extend(group)
+            return
+        middle = (len(group) + 1) // 2
+        halves = (group[middle:], group[:middle])
+        self.suspects += [half[0] for half in halves if len(half) == 1]
+        self._park(*(half for half in halves if len(half) > 1))
+
+    def _park(self, *groups: Group) -> None:
+        """Send these groups later, one by one, the last one first."""
+        self._parked += groups
         self._unexplained += 1
         self._may_merge = False
 
@@ -136,6 +165,5 @@ class Isolation:
             else:
                 suspects, was_sent = right, False
         # By elimination, one refusal is too little: it may have been a passing whim of a gateway.
-        is_proven = was_sent or (self._may_eliminate and refusals > 1)
-        if is_proven or (yield from self._send(suspects)):
+        if was_sent or refusals > 1 or (yield from self._send(suspects)):
             self.at_fault.extend(suspects)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Final
 
-_UNIT_BYTES: Final = 8192
+UNIT_BYTES: Final = 8192
 _AHEAD_S: Final = 0.1  # what an idle moment saves up
 
 
 def request_units(size_bytes: int, upstreams: int) -> int:
     """What a request costs: one unit for each started 8 KB and each upstream service of the datastream (published)."""
-    return -(-size_bytes // _UNIT_BYTES) * upstreams
+    return -(-size_bytes // UNIT_BYTES) * upstreams
 
 
 class Allowance:

@@ -59,6 +59,7 @@ class Verdict:
     is_ambiguous: bool = False  # the body left and no verdict came back: it may have been accepted
     is_published: bool = True  # False for a code that the table does not hold
     reports: tuple[str, ...] = ()  # codes of the warnings and errors inside an acceptance
+    reported: tuple[tuple[int, str], ...] = ()  # (place, code) of the events for which an upstream service failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ _QUOTE: Final = re.compile("['\"`\u2018\u2019\u201c\u201d\u00ab\u00bb]")
 _PLACE: Final = re.compile(r"(?<![\w#&/.=-])#([0-9]+)\b")
 _MOST_DIGITS: Final = 6  # no request holds a million events
 _REFUSALS: Final = frozenset({400, 409, 422})  # what the Edge refuses events with (published)
+_LATE_GATEWAYS: Final = frozenset({502, 504})  # the request went on, and what became of it is not known
 _TITLE_LIMIT: Final = 200
 _DETAIL_LIMIT: Final = 4_000
 
@@ -110,6 +112,7 @@ def _judge_success(answer: Answer, asked: Asked) -> Verdict:
         status=answer.status,
         request_id=_text(document.get("requestId"), _TITLE_LIMIT) or None,
         reports=_reports(document),
+        reported=_reported(document, asked.count) if answer.status == 207 else (),
     )
 
 
@@ -123,6 +126,7 @@ def _judge_problem(answer: Answer, asked: Asked) -> Verdict:
         cause=f"EXEG-{code}" if code else f"http_{answer.status}",
         status=answer.status,
         retry_after=answer.retry_after,
+        is_ambiguous=answer.status in _LATE_GATEWAYS,
         is_published=row is not None or code is None,
     )
     if document is not None:
@@ -208,6 +212,18 @@ def _reports(document: dict[str, Any]) -> tuple[str, ...]:
     items = [*_items(document.get("errors")), *_items(document.get("warnings"))]
     codes = (_code(item) for item in items)
     return tuple(f"EXEG-{code}" if code else "unknown" for code in codes)
+
+
+def _reported(document: dict[str, Any], count: int) -> tuple[tuple[int, str], ...]:
+    """The events for which an upstream service failed, each once: what the errors of a 207 say (published)."""
+    found: dict[int, str] = {}
+    for item in _items(document.get("errors")):
+        report = item.get("report")
+        place = report.get("eventIndex") if isinstance(report, dict) else None
+        if type(place) is int and 0 <= place < count:
+            code = _code(item)
+            found.setdefault(place, f"EXEG-{code}" if code else "upstream_failed")
+    return tuple(found.items())
 
 
 def _items(value: object) -> list[dict[str, Any]]:

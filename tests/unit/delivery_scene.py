@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from connector.burial import Burial
+from connector.core.body_limit import BodyLimit
 from connector.core.envelope import COLLECT, INTERACT
 from connector.core.pacing import Allowance, Concurrency
 from connector.core.retry import Backoff, WaitForEdge
@@ -170,6 +171,7 @@ class RouteScene:
     delivery: Delivery
     burial: Burial
     gate: Gate
+    body_limit: BodyLimit
 
 
 class Scene:
@@ -183,6 +185,8 @@ class Scene:
         most: int = 8,
         jitter: Callable[[], float] = lambda: 0.5,
         kind: EndpointKind = "collect",
+        dead_letters_gateway_faults: bool = False,
+        dead_letters_reported: bool = False,
     ) -> None:
         self._clock = asyncio.get_running_loop().time
         self.edge = ScriptedEdge(script)
@@ -191,12 +195,18 @@ class Scene:
         self.telemetry = Telemetry(routes, clock=self._clock)
         self._pause = EndpointPause()
         self._kind = kind
+        self._gateway_faults, self._reported = dead_letters_gateway_faults, dead_letters_reported
         self.routes = {name: self._route(name, most, WaitForEdge(BACKOFF, jitter)) for name in routes}
 
     @property
     def now(self) -> float:
         """Virtual seconds since the test began."""
         return self._clock()
+
+    @property
+    def body_limit(self) -> BodyLimit:
+        """The limit of the first route's bodies."""
+        return next(iter(self.routes.values())).body_limit
 
     @property
     def gate(self) -> Gate:
@@ -232,8 +242,17 @@ class Scene:
             monotonic_s=self._clock,
             unix_s=lambda: UNIX_AT_START_S + self._clock(),
         )
-        delivery = Delivery(self._target(name), surroundings, gate=gate, wait=wait, outcomes=outcomes, burial=burial)
-        return RouteScene(delivery=delivery, burial=burial, gate=gate)
+        body_limit = BodyLimit(64_000)
+        delivery = Delivery(
+            self._target(name),
+            surroundings,
+            gate=gate,
+            wait=wait,
+            outcomes=outcomes,
+            burial=burial,
+            body_limit=body_limit,
+        )
+        return RouteScene(delivery=delivery, burial=burial, gate=gate, body_limit=body_limit)
 
     def _target(self, name: str) -> RouteTarget:
         return RouteTarget(
@@ -246,4 +265,6 @@ class Scene:
             envelope=COLLECT if self._kind == "collect" else INTERACT,
             foreign_answer_tries=FOREIGN_TRIES,
             unexpected_error_tries=UNEXPECTED_TRIES,
+            dead_letters_gateway_faults=self._gateway_faults,
+            dead_letters_reported=self._reported,
         )

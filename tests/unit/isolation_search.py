@@ -16,6 +16,7 @@ class Search:
     """One search and everything that was sent during it."""
 
     at_fault: list[int] = field(default_factory=list)
+    suspects: list[int] = field(default_factory=list)
     sent: list[tuple[Group, Outcome]] = field(default_factory=list)
 
     @property
@@ -48,7 +49,7 @@ def search(count: int, answer: Callable[[Group], Outcome]) -> Search:
             group = steps.send(outcome)
         except StopIteration:
             group = None
-    found.at_fault = isolation.at_fault
+    found.at_fault, found.suspects = isolation.at_fault, isolation.suspects
     return found
 
 

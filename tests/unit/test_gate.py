@@ -26,17 +26,17 @@ def _gate(most: int = 2, pause: EndpointPause | None = None) -> Gate:
 async def test_places_go_first_come_first_served() -> None:
     """With all places taken the others stand in line, and a newcomer does not pass them."""
     gate, order = _gate(most=1), []
-    assert await gate.take_place()
+    assert await gate.places.take()
 
     async def visitor(name: str) -> None:
-        assert await gate.take_place()
+        assert await gate.places.take()
         order.append(name)
         await asyncio.sleep(1)
-        gate.leave_place()
+        gate.places.leave()
 
     visitors = [asyncio.create_task(visitor(name)) for name in "abc"]
     await asyncio.sleep(0)
-    gate.leave_place()
+    gate.places.leave()
     await visitor("d")
     await asyncio.gather(*visitors)
     assert order == ["a", "b", "c", "d"]
@@ -47,16 +47,16 @@ async def test_a_lowered_limit_admits_nobody_until_enough_have_left() -> None:
     """After a failure the line waits until fewer are under way than the new limit."""
     gate = _gate(most=4)
     for _ in range(4):
-        await gate.take_place()
-    assert not gate.is_crowded
+        await gate.places.take()
+    assert not gate.places.is_crowded
     gate.failed(started_at=0.0, retry_after_s=None)
-    assert gate.is_crowded
-    waiting = asyncio.create_task(gate.take_place())
+    assert gate.places.is_crowded
+    waiting = asyncio.create_task(gate.places.take())
     for _ in range(2):
-        gate.leave_place()
+        gate.places.leave()
         await asyncio.sleep(0)
         assert not waiting.done()
-    gate.leave_place()
+    gate.places.leave()
     assert await waiting
 
 
@@ -65,8 +65,8 @@ async def test_successes_admit_from_the_line() -> None:
     """When the limit grows somebody in the line is let in without anybody leaving."""
     gate = _gate(most=2)
     gate.failed(started_at=0.0, retry_after_s=None)
-    await gate.take_place()
-    waiting = asyncio.create_task(gate.take_place())
+    await gate.places.take()
+    waiting = asyncio.create_task(gate.places.take())
     await asyncio.sleep(0)
     gate.succeeded()
     assert await waiting
@@ -76,33 +76,33 @@ async def test_successes_admit_from_the_line() -> None:
 async def test_a_cancelled_wait_takes_no_place() -> None:
     """Cancelled in the line, or in the very moment of being let in: the place is there for the next one."""
     gate = _gate(most=1)
-    await gate.take_place()
-    early, late = asyncio.create_task(gate.take_place()), asyncio.create_task(gate.take_place())
+    await gate.places.take()
+    early, late = asyncio.create_task(gate.places.take()), asyncio.create_task(gate.places.take())
     await asyncio.sleep(0)
     early.cancel()
     await asyncio.sleep(0)
-    gate.leave_place()
+    gate.places.leave()
     late.cancel()
     await asyncio.wait([early, late])
-    assert await gate.take_place()
+    assert await gate.places.take()
 
 
 @virtually
 async def test_a_cut_ends_every_wait() -> None:
     """Who sleeps, waits behind a hold or stands in line looks again; nobody in line is given a place by it."""
     gate = _gate(most=1)
-    await gate.take_place()
+    await gate.places.take()
     gate.close("cause", "prober")
     sleeping, shut = asyncio.create_task(gate.sleep(None)), asyncio.create_task(gate.wait("somebody"))
-    in_line = asyncio.create_task(gate.take_place())
+    in_line = asyncio.create_task(gate.places.take())
     await asyncio.sleep(5)
     assert not any(task.done() for task in (sleeping, shut, in_line))
     gate.cut()
     await asyncio.gather(sleeping, shut)
     assert await in_line is False
     assert asyncio.get_running_loop().time() == pytest.approx(5)
-    gate.leave_place()
-    assert await gate.take_place()
+    gate.places.leave()
+    assert await gate.places.take()
 
 
 @virtually

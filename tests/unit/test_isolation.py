@@ -93,6 +93,26 @@ def test_unexpected_failures_prove_nothing_by_elimination() -> None:
     assert at_fault == []
 
 
+def test_what_only_fails_is_narrowed_down_to_suspects() -> None:
+    """A group that fails is halved, its mates go ahead, and the last ones are left to be sent alone."""
+    found = search(4, lambda group: Fate.FAILED if 1 in group else Fate.ACCEPTED)
+    assert [group for group, _ in found.sent] == [(0, 1, 2, 3), (0, 1), (2, 3)]
+    assert (found.suspects, found.at_fault) == ([1, 0], [])
+
+
+def test_a_batch_of_one_that_fails_is_at_fault() -> None:
+    """With nobody left to narrow it down from, whoever judged the request has judged the event."""
+    assert search(1, lambda _: Fate.FAILED).at_fault == [0]
+
+
+def test_one_event_goes_apart_before_the_others() -> None:
+    """A probe is the first event alone; the rest follows in one request, and a refusal is searched as ever."""
+    outcomes: list[Outcome] = [Fate.APART, Fate.ACCEPTED, Fate.REFUSED, Fate.ACCEPTED, Fate.REFUSED, Fate.ACCEPTED]
+    groups, at_fault = _steps(5, outcomes)
+    assert groups == [(0, 1, 2, 3, 4), (0,), (1, 2, 3, 4), (1, 2), (3,), (4,)]
+    assert at_fault == [3]
+
+
 def test_what_is_too_large_goes_in_halves_until_it_fits() -> None:
     """Each half is sent for itself; nothing is merged into what was too large before."""
     groups, at_fault = _steps(3, [Fate.TOO_LARGE, Fate.TOO_LARGE, Fate.ACCEPTED, Fate.ACCEPTED, Fate.ACCEPTED])

@@ -1,0 +1,273 @@
+"""One request until it has a final verdict: when it may leave, what its answer means, how long it waits.
+
+Promise: `until_final` returns a verdict that ends the tries of the request, or says why it was not sent. A passing
+fault or a configuration fault never ends them, however long it lasts. The same events go out under the same id.
+
+Not promised: what becomes of the events; `delivery.py` settles them or narrows them down.
+
+Owner: the event loop. One `Sender` serves one route.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import TYPE_CHECKING, Final, assert_never
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from connector.core.codes import Action
+from connector.core.pacing import UNIT_BYTES, request_units
+from connector.core.retry import WaitForEdge, retry_after_s
+from connector.core.suspicion import Health, is_gateway_fault, is_strange, points_at_events
+from connector.core.verdict import Asked, Verdict, judge
+from connector.ports import Credentials, Edge, TokenFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connector.gate import Gate
+    from connector.outcomes import Outcomes
+    from connector.request import Request, RouteTarget, Shipment
+    from connector.telemetry import Telemetry
+
+
+class Defect(Exception):  # noqa: N818 - it says what it is: this connector broke a rule of its own
+    """An answer shows that this connector sends what it must never send."""
+
+
+class Unsent(Enum):
+    """Why a request ended without a verdict."""
+
+    GONE = auto()
+    """All its events were given up."""
+    APART = auto()
+    """The route is held, and only one event of it may probe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a delivery works with."""
+
+    edge: Edge
+    credentials: Credentials
+    telemetry: Telemetry
+    monotonic_s: Callable[[], float]
+    unix_s: Callable[[], float]
+
+
+_FINAL: Final = frozenset({Action.ACCEPT, Action.ISOLATE, Action.HALVE})
+"""What ends the tries of a request whatever came before, and shows that the route's configuration works."""
+
+_TRIES_PER_TURN: Final = 8  # with the waits doubling from 200 ms to 30 s: about a minute
+_RESETS: Final = 5  # of one request, with nobody to compare it with, before its body counts as too large for a proxy
+
+
+class Sender:
+    """Sends the requests of one route."""
+
+    def __init__(
+        self,
+        target: RouteTarget,
+        surroundings: Surroundings,
+        *,
+        gate: Gate,
+        wait: WaitForEdge,
+        outcomes: Outcomes,
+    ) -> None:
+        self._target = target
+        self._with = surroundings
+        self._gate = gate
+        self._wait = wait
+        self._outcomes = outcomes
+        self._health = Health()
+
+    async def until_final(self, request: Request) -> Verdict | Unsent:
+        """Try until there is a final verdict, or nothing is left to try.
+
+        The shipment's place among those under way is kept while a request waits for its next try: in an outage
+        a few batches probe, and the rest stays in line behind them.
+
+        Raises:
+            Defect: the endpoint answered that this connector broke a rule.
+        """
+        unsent = await self._enter(request)
+        if unsent is not None:
+            return unsent
+        verdict = await self._attempt(request)
+        if self._is_final(request, verdict):
+            return verdict
+        tries = AsyncRetrying(
+            retry=retry_if_result(lambda last: isinstance(last, Verdict) and not self._is_final(request, last)),
+            wait=self._wait,
+            sleep=partial(self._rest, request),
+            before_sleep=partial(self._react, request),
+        )
+        last: Verdict | Unsent = verdict
+        async for attempt in tries:
+            if attempt.retry_state.attempt_number > 1:
+                last = await self._reenter(request) or await self._attempt(request)
+            attempt.retry_state.set_result(last)
+        return last
+
+    def leave_place(self, shipment: Shipment) -> None:
+        """Give a shipment's place to the next one in the line."""
+        if shipment.has_place:
+            shipment.has_place = False
+            self._gate.places.leave()
+
+    async def _enter(self, request: Request) -> Unsent | None:
+        """Wait until the request may leave and has a place; why it has not to leave at all, if so.
+
+        Nobody waits for the gate with a place in hand: the one who may pass might need it. What has not been tried
+        yet is worth a try even when its partition is about to leave, unless it would have to wait: the endpoint is
+        failing, the gate is shut, or every place is taken.
+        """
+        shipment = request.shipment
+        while True:
+            is_shut = self._gate.is_blocked(shipment)
+            stands_in_line = not shipment.has_place and not self._gate.places.has_free_place
+            has_to_wait = is_shut or stands_in_line or request.attempts > 0 or self._gate.is_failing
+            self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
+            if not request.positions:
+                return Unsent.GONE
+            if is_shut:
+                self.leave_place(shipment)
+                await self._gate.wait(shipment)
+            elif len(request.positions) > 1 and self._gate.is_prober(shipment):
+                return Unsent.APART
+            elif shipment.has_place:
+                return None
+            else:
+                shipment.has_place = await self._gate.places.take()
+
+    async def _reenter(self, request: Request) -> Unsent | None:
+        """Before another try: like `_enter`, but the place is kept, unless others should have it.
+
+        It is given up while places are fewer than before, and now and then in any case: a request that fails for its
+        own sake must not keep the last place for ever.
+        """
+        if self._gate.places.is_crowded or request.attempts % _TRIES_PER_TURN == 0:
+            self.leave_place(request.shipment)
+        return await self._enter(request)
+
+    async def _rest(self, request: Request, seconds: float) -> None:
+        """Wait before another try, unless nothing is left to try."""
+        self._outcomes.abandon(request.drop_ending(only_closed=False))
+        if request.positions:
+            await self._gate.sleep(seconds)
+
+    async def _attempt(self, request: Request) -> Verdict:
+        """Send once and judge the answer."""
+        target = self._target
+        try:
+            headers = await self._with.credentials.headers()
+        except TokenFailed as failure:
+            return _without_token(failure)
+        events = request.events
+        body = target.envelope.body([event.fragment for event in events])
+        request.size_bytes = len(body)
+        await self._gate.keep_pace(request_units(len(body), target.upstreams))
+        started_at = self._with.monotonic_s()
+        request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
+        counts = self._with.telemetry.routes[target.route]
+        counts.in_flight += 1
+        try:
+            answer = await self._with.edge.post(target.url + request.request_id, body, headers)
+        finally:
+            counts.in_flight -= 1
+        verdict = judge(answer, Asked(kind=target.kind, is_silent=target.is_silent, count=len(events)))
+        request.note_verdict(verdict, self._health)
+        seconds = self._with.monotonic_s() - started_at
+        self._with.telemetry.request_answered(target.route, verdict, request, size=len(body), seconds=seconds)
+        return verdict
+
+    def _is_final(self, request: Request, verdict: Verdict) -> bool:
+        """Whether the tries end here; if not by the verdict itself, because it is the events that seem to fail."""
+        if verdict.action in _FINAL:
+            return True
+        tries = self._target.unexpected_error_tries
+        evidence = request.evidence(self._health)
+        if verdict.action is Action.RETRY_FEW or is_strange(verdict):
+            return points_at_events(evidence, tries=tries)
+        if not is_gateway_fault(verdict):
+            return False
+        if len(request.positions) == 1 and evidence.is_alone:
+            return self._target.dead_letters_gateway_faults and points_at_events(evidence, tries=tries)
+        return points_at_events(evidence, tries=tries) or is_reset_for_its_size(request)
+
+    async def _react(self, request: Request, state: RetryCallState) -> None:
+        """Do what a verdict asks for before the next try."""
+        if state.outcome is None:
+            return
+        verdict: Verdict = state.outcome.result()
+        self._gate.hand_on_probe(request.shipment)
+        match verdict.action:
+            case Action.RETRY | Action.RETRY_FEW:
+                self._failed(request, verdict, state.upcoming_sleep)
+            case Action.FOREIGN:
+                self._failed(request, verdict, state.upcoming_sleep)
+                if request.foreign_answers >= self._target.foreign_answer_tries and not self._stands_alone(request):
+                    self._hold(request, verdict)
+            case Action.RENEW_TOKEN:
+                await self._renew_token(request, verdict)
+            case Action.HOLD:
+                if is_strange(verdict) and self._stands_alone(request):
+                    self._failed(request, verdict, state.upcoming_sleep)
+                else:
+                    self._hold(request, verdict)
+            case Action.DEFECT:
+                raise Defect(f"{verdict.cause}: {verdict.meaning} {verdict.remedy}")
+            case Action.ACCEPT | Action.ISOLATE | Action.HALVE:
+                raise AssertionError("a final verdict has no next try")
+            case _:
+                assert_never(verdict.action)
+
+    def _stands_alone(self, request: Request) -> bool:
+        """Whether a stranger refuses these events again, and others were accepted since it did so before.
+
+        Then it may be a firewall that dislikes one of them, and the route need not wait for it.
+        """
+        shipment, acceptances = request.shipment, self._health.acceptances
+        before, shipment.strange_at = shipment.strange_at, acceptances
+        return before is not None and acceptances > before and self._gate.hold is None
+
+    def _hold(self, request: Request, verdict: Verdict) -> None:
+        self._outcomes.hold(request.shipment, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)
+
+    def _failed(self, request: Request, verdict: Verdict, wait_s: float) -> None:
+        pause_s = retry_after_s(
+            verdict.retry_after, now_unix_s=self._with.unix_s(), max_s=self._wait.backoff.retry_after_max_s
+        )
+        self._gate.failed(started_at=request.started_at, retry_after_s=pause_s, is_resend=request.attempts > 1)
+        self._with.telemetry.request_failed(self._target.route, verdict, wait_s=max(wait_s, pause_s or 0.0))
+
+    async def _renew_token(self, request: Request, verdict: Verdict) -> None:
+        """A token is renewed once per request; refused again, it is the configuration that is wrong."""
+        if request.token_was_renewed:
+            request.token_was_renewed = False  # the next probe renews once more: the secret may be mended
+            self._hold(request, verdict)
+            return
+        request.token_was_renewed = True
+        with suppress(TokenFailed):  # the next try asks again, and says why there is no token
+            await self._with.credentials.renew(request.headers)
+
+
+def is_reset_for_its_size(request: Request) -> bool:
+    """Whether connections break over a body that may be too large for something in between.
+
+    One request unit is what everything lets pass, and an outage must not tear every batch into single events.
+    """
+    return request.resets >= _RESETS and request.size_bytes > UNIT_BYTES and len(request.positions) > 1
+
+
+def _without_token(failure: TokenFailed) -> Verdict:
+    """What a missing token means for a request that could not even be sent."""
+    return Verdict(
+        action=Action.HOLD if failure.is_refusal else Action.RETRY,
+        cause=f"token_{failure.cause}",
+        meaning="There is no token to send the request with.",
+        remedy=failure.remedy,
+    )
