@@ -25,6 +25,7 @@ from connector.membership import Membership
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from connector.core.key_order import Step
     from connector.model import Event, Record, Rejection
     from connector.ports import Source
     from connector.progress import Progress
@@ -171,23 +172,39 @@ class Pipeline:
                 self._dispatch(route, route.batcher.flush())
 
     def _flush_all(self) -> None:
+        """Send off what lingers, and give up what only waits for others of its key."""
         for route in self._routes:
             batch = route.batcher.flush()
             if batch:
                 self._dispatch(route, batch)
+            if route.order is not None:
+                self._go_on(route, route.order.drop_ending())
 
     def _dispatch(self, route: Route, batch: list[Event]) -> None:
-        """Start a batch's delivery; from here on its bytes count as open."""
+        """Start a batch's delivery, or put it behind others of its key; from here on its bytes count as open."""
         size = route.open_bytes_of(batch)
         route.open_bytes += size
         self._mean_record_bytes += (size / len(batch) - self._mean_record_bytes) / 16
-        self._spawn(self._deliver(route, batch, size))
+        if route.order is None:
+            self._spawn(self._deliver(route, batch, size))
+        else:
+            self._go_on(route, route.order.add(*batch))
+
+    def _go_on(self, route: Route, step: Step) -> None:
+        """Deliver the events of an ordered route whose turn has come; give up those whose turn will not come."""
+        for event in step.leaving:
+            self._spawn(self._deliver(route, [event], route.open_bytes_of([event])))
+        if step.given_up:
+            route.open_bytes -= route.open_bytes_of(step.given_up)
+            route.outcomes.abandon(step.given_up)
 
     async def _deliver(self, route: Route, batch: list[Event], size: int) -> None:
         try:
             await route.delivery.deliver(batch)
         finally:
             route.open_bytes -= size
+        if route.order is not None:  # not after a failure: the event has no verdict, and none of its key may follow
+            self._go_on(route, route.order.end(*batch))
 
     async def _bury(self, route: Route, rejected: list[tuple[Event, Rejection]]) -> None:
         """Dead-letter what was rejected before a request."""

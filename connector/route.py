@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from connector.core.key_order import KeyOrder
 from connector.model import Event, Rejection, offset_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class RouteSettings:
     max_open_bytes: int
     event_overhead_bytes: int  # what an open event costs beside its own bytes
     skips_tombstones: bool
+    ordered_at_once: int | None = None  # how many events are out at once where keys keep their order; None: no order
 
 
 class Decoded(NamedTuple):
@@ -72,6 +74,8 @@ class Route:
         self.outcomes = outcomes
         self.gate = gate
         self.counts = counts
+        self.order = None if settings.ordered_at_once is None else KeyOrder(settings.ordered_at_once)
+        """Which events may leave now, where those of one key leave one after another; each is a batch by itself."""
         self.open_bytes = 0
         """Bytes of records that were read and are neither settled nor abandoned."""
         self.is_paused = False

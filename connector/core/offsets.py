@@ -95,6 +95,13 @@ class PartitionOffsets:
         self._add(first, end)
         return True
 
+    def is_settled(self, offset: int) -> bool:
+        """Whether an offset that was opened has settled under this assignment."""
+        if self.watermark is None or offset < self.watermark:
+            return self.watermark is not None
+        below = bisect_right(self._starts, offset) - 1
+        return below >= 0 and offset < self._ends[below]
+
     def abandon(self, count: int) -> None:
         """Note that `count` open records will not be settled under this assignment."""
         self._abandoned += count

@@ -115,6 +115,7 @@ class OffsetsMachine(RuleBasedStateMachine):
         held = {offset for first, end in ranges for offset in range(first, end)}
         above = set(range(self.owner.watermark, self.next_offset)) - (self.opened - self.settled)
         assert held == above
+        assert all(self.owner.is_settled(offset) is (offset in self.settled) for offset in self.opened)
 
     @invariant()
     def committable_is_the_watermark_until_closed(self) -> None:
