@@ -19,7 +19,7 @@ from connector.adapters.ims import ClientCredentials, NoCredentials, StaticToken
 from connector.adapters.kafka_properties import consumer_properties, producer_properties
 from connector.adapters.kafka_source import KafkaSource
 from connector.burial import Burial
-from connector.config import Auth, Config, Endpoint, MissingId, StartAt, Tombstone
+from connector.config import Auth, Config, Endpoint, MissingId, Order, StartAt, Tombstone
 from connector.config import Route as RouteConfig
 from connector.core.batcher import Batcher, BatchLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
@@ -156,7 +156,7 @@ def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
     wait = WaitForEdge(_backoff(config), random.random)
     outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
-    target = _target(config, route, envelope)
+    target = route_target(config, route, envelope)
     limits = _batch_limits(route, envelope)
     batcher = Batcher(limits)
     delivery = Delivery(
@@ -221,6 +221,7 @@ def _route_settings(config: Config, route: RouteConfig) -> RouteSettings:
         # An event of a batch costs Kafka's object and ours; one that is a request of its own also costs a task.
         event_overhead_bytes=400 if route.endpoint is Endpoint.COLLECT else 4096,
         skips_tombstones=route.event.tombstone is Tombstone.SKIP,
+        ordered_at_once=_places(config) if route.order is Order.KEY else None,
     )
 
 
@@ -243,11 +244,13 @@ def _decode_rules(config: Config, route: RouteConfig, limits: BatchLimits) -> De
     )
 
 
-def _target(config: Config, route: RouteConfig, envelope: Envelope) -> RouteTarget:
+def route_target(config: Config, route: RouteConfig, envelope: Envelope) -> RouteTarget:
+    """Where a route's requests go."""
     return RouteTarget(
         route=route.name,
         datastream_id=route.datastream_id,
         url=request_url(config, route),
+        hint_at=len(_hinted_path(config)),
         kind="collect" if route.endpoint is Endpoint.COLLECT else "interact",
         is_silent=route.silent,
         upstreams=route.upstreams,
@@ -265,4 +268,9 @@ def request_url(config: Config, route: RouteConfig) -> str:
     query = {config.edge.datastream_parameter.value: route.datastream_id}
     if route.silent:
         query["silent"] = "true"
-    return f"{config.edge.base_url}/ee/{hint}v2/{route.endpoint.value}?{urlencode(query)}&requestId="
+    return f"{_hinted_path(config)}{hint}v2/{route.endpoint.value}?{urlencode(query)}&requestId="
+
+
+def _hinted_path(config: Config) -> str:
+    """What stands before a location hint."""
+    return f"{config.edge.base_url}/ee/"

@@ -47,6 +47,11 @@ class RouteTarget:
     unexpected_error_tries: int
     dead_letters_gateway_faults: bool = False  # whether an event may be at fault that shows as a 502 or a reset
     dead_letters_reported: bool = False  # whether events that a 207 names as failed upstream become dead letters too
+    hint_at: int = 0  # where in `url` a location hint is put in
+
+    def url_for(self, hint: str | None) -> str:
+        """Where a request goes that an answer has given a location hint, up to the request id."""
+        return self.url if hint is None else f"{self.url[: self.hint_at]}{hint}/{self.url[self.hint_at :]}"
 
 
 @dataclass(slots=True)

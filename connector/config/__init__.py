@@ -39,7 +39,7 @@ from connector.config.model import (
     StartAt,
     Status,
 )
-from connector.config.route import Batch, Endpoint, EventRules, MissingId, Route, Shape, Tombstone
+from connector.config.route import Batch, Endpoint, EventRules, MissingId, Order, Route, Shape, Tombstone
 from connector.config.secret import Secret, SecretSource, SecretUnavailableError
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "LogLevel",
     "Logging",
     "MissingId",
+    "Order",
     "Problem",
     "RequestUnitsPerSecond",
     "Retry",

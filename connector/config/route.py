@@ -15,6 +15,7 @@ from connector.config.fields import (
     Section,
     TopicPattern,
 )
+from connector.core.location_hints import LOCATION_HINT
 
 
 class Endpoint(StrEnum):
@@ -53,6 +54,15 @@ class Tombstone(StrEnum):
     """Count it and go on."""
     DEAD_LETTER = "dead_letter"
     """Send it to the dead-letter topic."""
+
+
+class Order(StrEnum):
+    """Which events wait for each other."""
+
+    NONE = "none"
+    """None: each leaves as soon as it may."""
+    KEY = "key"
+    """Those of one record key: one after another, in the order of their offsets."""
 
 
 class Batch(Section):
@@ -116,8 +126,18 @@ class Route(Section):
     silent: Flag = False
     """Ask for an answer without a body. That hides the warnings in it. For collect only."""
 
-    location_hint: Annotated[str, Matching(r"[a-z0-9]{1,32}", "a location hint such as or2, va6 or irl1")] | None = None
+    location_hint: Annotated[str, Matching(LOCATION_HINT, "a location hint such as or2, va6 or irl1")] | None = None
     """The region that requests are pinned to, such as `or2`, `va6` or `irl1`. Without one the Edge Network chooses."""
+
+    follow_location_hint: Flag = False
+    """Send the requests of a record key, which should name the visitor, to the region that the last answer to one of
+    them named, for as long as it said. Records without a key share one region. For interact only."""
+
+    order: Annotated[Order, Field(strict=False)] = Order.NONE
+    """`key` sends the events of one record key and partition one after another, in the order of their offsets: the next
+    one leaves when the one before was accepted, or its dead letter is confirmed. A record that is rejected before a
+    request has no place in the order, and records without a key have no order. A key gets one event through in the time
+    that one answer takes, whatever the others get. For interact only."""
 
     batch: Batch = Batch()
     """When a batch is sent."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from connector.config.kafka import REQUIRED
-from connector.config.route import Endpoint
+from connector.config.route import Endpoint, Order
 from connector.config.secret import Secret
 from connector.config.shape import nearest
 
@@ -110,7 +110,7 @@ def one_credential(config: Config) -> Iterator[Finding]:
 
 
 def endpoint_takes_settings(config: Config) -> Iterator[Finding]:
-    """`batch` and `silent` are given for `collect` only."""
+    """`batch` and `silent` are for `collect` only, `order: key` and `follow_location_hint` for `interact` only."""
     for index, route in enumerate(config.routes):
         path = ("routes", index)
         if route.endpoint is Endpoint.INTERACT and "batch" in route.model_fields_set:
@@ -119,6 +119,21 @@ def endpoint_takes_settings(config: Config) -> Iterator[Finding]:
         if route.endpoint is Endpoint.INTERACT and route.silent:
             why = "only collect can be silent; remove it, or use collect"
             yield Finding(((*path, "silent"), (*path, "endpoint")), why)
+        if route.endpoint is Endpoint.COLLECT and route.order is Order.KEY:
+            why = "collect takes the events of many keys in one request and has no order; remove it, or use interact"
+            yield Finding(((*path, "order"), (*path, "endpoint")), why)
+        if route.endpoint is Endpoint.COLLECT and route.follow_location_hint:
+            why = "only interact answers with a location hint; remove it, or use interact"
+            yield Finding(((*path, "follow_location_hint"), (*path, "endpoint")), why)
+
+
+def one_location_hint(config: Config) -> Iterator[Finding]:
+    """A route has either `location_hint` or `follow_location_hint`."""
+    for index, route in enumerate(config.routes):
+        if route.follow_location_hint and route.location_hint is not None:
+            path = ("routes", index)
+            why = "the answers choose the region, and location_hint fixes it; remove one of the two"
+            yield Finding(((*path, "follow_location_hint"), (*path, "location_hint")), why)
 
 
 def unique_names(config: Config) -> Iterator[Finding]:
@@ -154,6 +169,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     endpoint_has_credentials,
     one_credential,
     endpoint_takes_settings,
+    one_location_hint,
     unique_names,
     one_route_for_a_topic,
     no_loop,

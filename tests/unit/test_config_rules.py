@@ -143,6 +143,18 @@ def test_the_edge_settings_fit_together(edge: dict[str, object], place: str | No
         ({"endpoint": "interact", "silent": True}, "routes[0].silent"),
         ({"endpoint": "interact", "silent": False}, None),
         ({"endpoint": "collect", "silent": True, "batch": {"max_events": 1}}, None),
+        ({"endpoint": "interact", "order": "key"}, None),
+        ({"endpoint": "collect", "order": "none"}, None),
+        ({"endpoint": "collect", "order": "key"}, "routes[0].order"),
+        ({"endpoint": "interact", "order": "topic"}, "routes[0].order"),
+        ({"endpoint": "interact", "follow_location_hint": True}, None),
+        ({"endpoint": "collect", "follow_location_hint": False}, None),
+        ({"endpoint": "collect", "follow_location_hint": True}, "routes[0].follow_location_hint"),
+        (
+            {"endpoint": "interact", "follow_location_hint": True, "location_hint": "or2"},
+            "routes[0].follow_location_hint",
+        ),
+        ({"endpoint": "interact", "follow_location_hint": False, "location_hint": "or2"}, None),
         ({"topics": ["a", "b", "a"]}, "routes[0].topics[2]"),
         ({"topics": ["a", "^a"]}, None),
         ({"topics": ["xdm.dead-letter"]}, "routes[0].topics[0]"),
@@ -152,7 +164,7 @@ def test_the_edge_settings_fit_together(edge: dict[str, object], place: str | No
     ],
 )
 def test_a_route_fits_together(route: dict[str, object], place: str | None) -> None:
-    """Interact has no batch and is not silent; no topic stands twice; no route reads the dead letters."""
+    """Each endpoint has its own settings; no topic stands twice; no route reads the dead letters."""
     messages = said(routes(route))
     assert [message.partition(": ")[0] for message in messages] == ([place] if place else [])
 

@@ -118,6 +118,15 @@ async def test_interact_answers_with_handles(client: Client, path: str) -> None:
     }
 
 
+@pytest.mark.parametrize(("path", "hint"), [("/ee/v2/interact", "or2"), ("/ee/irl1/v2/interact", "irl1")])
+async def test_interact_names_the_region_that_answered(client: Client, path: str, hint: str) -> None:
+    """The location hint of the Edge Network is the one in the path, where there is one."""
+    body = orjson.dumps({"event": make_event("a")})
+    _, answer = await client.ask("POST", path, params=QUERY, data=body, headers=JSON)
+    [handle] = [handle for handle in orjson.loads(answer)["handle"] if handle["type"] == "locationHint:result"]
+    assert {"scope": "EdgeNetwork", "hint": hint, "ttlSeconds": 1800} in handle["payload"]
+
+
 async def test_a_refused_request_is_dispatched_nowhere(client: Client) -> None:
     """One bad event has the whole request refused: the ledger accepts none and refuses all."""
     response, answer = await client.collect(make_event("a"), {"data": {}}, make_event("b"))

@@ -33,18 +33,18 @@ def collect_body(request_id: str) -> bytes:
     return orjson.dumps({"requestId": request_id})
 
 
-def interact_body(request_id: str, event: Mapping[str, object]) -> bytes:
+def interact_body(request_id: str, event: Mapping[str, object], location_hint: str) -> bytes:
     """Write interact's 200: the request id and a few handles of the published types."""
-    return orjson.dumps({"requestId": request_id, "handle": make_handles(event)})
+    return orjson.dumps({"requestId": request_id, "handle": make_handles(event, location_hint)})
 
 
-def make_handles(event: Mapping[str, object]) -> list[dict[str, object]]:
+def make_handles(event: Mapping[str, object], location_hint: str = LOCATION_HINT) -> list[dict[str, object]]:
     """Make the handles of one event: the visitor's ECID, location hints, state and an empty decision."""
     ecid = _ecid_of(event)
     hints = [
         {"scope": "Target", "hint": "35", "ttlSeconds": 1800},
         {"scope": "AAM", "hint": "9", "ttlSeconds": 1800},
-        {"scope": "EdgeNetwork", "hint": LOCATION_HINT, "ttlSeconds": 1800},
+        {"scope": "EdgeNetwork", "hint": location_hint, "ttlSeconds": 1800},
     ]
     state = {
         "key": "kndctr_0123456789ABCDEF_AdobeOrg_identity",
