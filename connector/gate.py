@@ -93,7 +93,11 @@ class Gate:
         if self.hold is not None and self.hold.prober is who:
             until = max(until, self.hold.probe_at)
         left = until - self._clock()
-        await self.sleep(left if left > 0 else None)
+        if left > 0:
+            await self.sleep(left)
+        elif self.hold is not None and self.hold.prober is not None and self.hold.prober is not who:
+            await self.sleep(None)  # the hold's end cuts it
+        # Else the moment has come since `is_blocked` was asked: nobody would cut a sleep without an end.
 
     def is_prober(self, who: object) -> bool:
         """Whether the route is held and `who` probes."""

@@ -179,3 +179,19 @@ async def test_requests_keep_the_allowance() -> None:
     for _ in range(50):
         await gate.keep_pace(8)
     assert asyncio.get_running_loop().time() == pytest.approx(49 * 0.8 - 0.1)
+
+
+@virtually
+async def test_a_pause_that_ends_while_it_is_looked_at_ends() -> None:
+    """Time goes on between two looks at the clock: who was shut out by the first does not wait for ever."""
+    times = iter([0.0, 4.9999, 5.0001])
+    gate = Gate(
+        concurrency=Concurrency(1),
+        pause=EndpointPause(),
+        allowance=Allowance(10.0),
+        probe_interval_s=30.0,
+        clock=lambda: next(times),
+    )
+    gate.failed(started_at=0.0, retry_after_s=5.0)
+    assert gate.is_blocked("who")
+    await gate.wait("who")
