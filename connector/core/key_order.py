@@ -82,20 +82,21 @@ class KeyOrder:
         return Step(self._release())
 
     def end(self, event: Event) -> Step:
-        """Note that an event that was out has ended: it has settled, or will not under this assignment."""
+        """Note that an event that was out has ended: it has settled, or will not because its assignment ends."""
         self._out -= 1
-        has_settled = event.owner.is_settled(event.offset)
+        is_lowered = not event.owner.is_settled(event.offset) and event.offset < self._needed.get(event.owner, -1)
+        if is_lowered:
+            self._needed[event.owner] = event.offset
         given_up: list[Event] = []
         line = _line(event)
         if line is not None:
             behind = self._behind[line]
-            while behind and ((behind[0][1].owner is event.owner and not has_settled) or self._is_ending(behind[0][1])):
+            while behind and self._is_ending(behind[0][1]):
                 given_up.append(behind.popleft()[1])
             self._advance(line)
-        if has_settled or event.offset >= self._needed.get(event.owner, -1):
+        if not is_lowered:
             return Step(self._release(), given_up)
-        self._needed[event.owner] = event.offset
-        leaving, dropped = self.drop_ending()
+        leaving, dropped = self.drop_ending()  # of other keys too
         return Step(leaving, [*given_up, *dropped])
 
     def drop_ending(self) -> Step:

@@ -7,7 +7,7 @@ timestamp; a record that is not acknowledged fails the test at once.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from confluent_kafka import KafkaError, Message
+
+    from tests.integration.events import Made
 
 _TIMEOUT_S = 60.0
 _MINUTE_MS = 60_000
@@ -35,6 +37,7 @@ class Sent:
     partition: int
     offset: int
     timestamp_ms: int
+    key: bytes | None
 
     @property
     def derived_id(self) -> str:
@@ -53,9 +56,15 @@ class Feed:
         self._failures: list[str] = []
 
     def send(
-        self, topics: Sequence[str], count: int, kinds: Callable[[int], Kind] = all_good, *, partitions: int
+        self,
+        topics: Sequence[str],
+        count: int,
+        kinds: Callable[[int], Kind] = all_good,
+        *,
+        partitions: int,
+        key: Callable[[int], bytes] | None = None,
     ) -> None:
-        """Write `count` more events, in turn to every partition of every topic.
+        """Write `count` more events, in turn to every partition of every topic; `key` is in the place of their own.
 
         Raises:
             AssertionError: not every record was acknowledged in a minute.
@@ -72,7 +81,10 @@ class Feed:
         targets = [(topic, partition) for partition in range(partitions) for topic in topics]
         for number in range(self._next_number, self._next_number + count):
             topic, partition = targets[number % len(targets)]
-            self._produce(producer, number, kinds(number), topic, partition)
+            record = make_record(self.run, number, kinds(number))
+            if key is not None:
+                record = replace(record, key=key(number))
+            self._produce(producer, number, kinds(number), record, (topic, partition))
         self._next_number += count
         assert producer.flush(_TIMEOUT_S) == 0, "not every record was acknowledged"
         assert not self._failures, self._failures[:3]
@@ -90,8 +102,8 @@ class Feed:
         """How many acknowledged records are of one of these kinds."""
         return sum(sent.kind in kinds for sent in self.sent)
 
-    def _produce(self, producer: Producer, number: int, kind: Kind, topic: str, partition: int) -> None:
-        record = make_record(self.run, number, kind)
+    def _produce(self, producer: Producer, number: int, kind: Kind, record: Made, place: tuple[str, int]) -> None:
+        topic, partition = place
         # In the past: a broker refuses what lies too far in the future, and nothing here may expire.
         timestamp_ms = int(time.time() * 1000) - _MINUTE_MS + number % 1000
         report = partial(self._note, number, kind, timestamp_ms)
@@ -126,5 +138,6 @@ class Feed:
                 partition=partition,
                 offset=offset,
                 timestamp_ms=timestamp_ms,
+                key=message.key(),
             )
         )

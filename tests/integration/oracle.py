@@ -178,7 +178,7 @@ def _faults(
     made = make_record(record.run, record.number, record.kind)
     wanted = _REQUIRED_HEADERS | (frozenset() if record.kind is Kind.NOT_JSON else _REQUEST_HEADERS)
     checks = {
-        "key": letter.key() == made.key,
+        "key": letter.key() == record.key,
         "value": letter.value() == made.value,
         "headers": own == (made.headers or []),
         "timestamp": letter.timestamp() == (TIMESTAMP_CREATE_TIME, record.timestamp_ms),

@@ -98,9 +98,16 @@ class Rig:
 
     # Records
 
-    def send(self, count: int, kinds: Callable[[int], Kind] = all_good, *, topic: str | None = None) -> None:
+    def send(
+        self,
+        count: int,
+        kinds: Callable[[int], Kind] = all_good,
+        *,
+        topic: str | None = None,
+        key: Callable[[int], bytes] | None = None,
+    ) -> None:
         """Write events to every partition of the rig's topic, or of another one with as many."""
-        self.feed.send([topic or self.topic], count, kinds, partitions=PARTITIONS)
+        self.feed.send([topic or self.topic], count, kinds, partitions=PARTITIONS, key=key)
 
     def create_topic(self, name: str, *, partitions: int) -> None:
         """Make a topic of this very name, again if it was deleted."""

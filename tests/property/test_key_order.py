@@ -153,10 +153,10 @@ def _is_earlier(other: Event, event: Event) -> bool:
 
 
 TestOrder = OrderMachine.TestCase
-TestOrder.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(keys=st.lists(st.sampled_from(_KEYS), max_size=60), most_out=st.integers(1, 8), data=st.data())
 def test_all_leave_in_the_order_of_their_keys(keys: Sequence[bytes | None], most_out: int, data: st.DataObject) -> None:
     """While nothing is handed on, every event leaves once, its key's in order, and no place stays empty for nothing."""

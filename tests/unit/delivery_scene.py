@@ -172,6 +172,7 @@ class RouteScene:
     burial: Burial
     gate: Gate
     body_limit: BodyLimit
+    outcomes: Outcomes
 
 
 class Scene:
@@ -252,7 +253,7 @@ class Scene:
             burial=burial,
             body_limit=body_limit,
         )
-        return RouteScene(delivery=delivery, burial=burial, gate=gate, body_limit=body_limit)
+        return RouteScene(delivery=delivery, burial=burial, gate=gate, outcomes=outcomes, body_limit=body_limit)
 
     def _target(self, name: str) -> RouteTarget:
         return RouteTarget(
