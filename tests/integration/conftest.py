@@ -19,12 +19,12 @@ _RIGS = pytest.StashKey[list[Rig]]()
 
 
 @pytest.fixture
-def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Kafka], Rig]]:
-    """Make a rig on a given Kafka; its processes end with the test."""
+def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    """Make a rig on a given Kafka, its Edge with tokens if they have a lifetime; its processes end with the test."""
     rigs = request.node.stash.setdefault(_RIGS, [])
 
-    def make(kafka: Kafka) -> Rig:
-        rig = Rig(kafka, tmp_path)
+    def make(kafka: Kafka, *, token_lifetime_s: float | None = None) -> Rig:
+        rig = Rig(kafka, tmp_path, token_lifetime_s=token_lifetime_s)
         rigs.append(rig)
         return rig
 
@@ -34,13 +34,13 @@ def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
 
 @pytest.fixture
-def rig(kafka: Kafka, make_rig: Callable[[Kafka], Rig]) -> Rig:
+def rig(kafka: Kafka, make_rig: Callable[..., Rig]) -> Rig:
     """A rig on the Kafka of the whole run."""
     return make_rig(kafka)
 
 
 @pytest.fixture
-def crash_rig(kafka_cluster: Cluster, make_rig: Callable[[Kafka], Rig]) -> Rig:
+def crash_rig(kafka_cluster: Cluster, make_rig: Callable[..., Rig]) -> Rig:
     """A rig on a broker for this test alone."""
     return make_rig(Kafka(kafka_cluster.bootstrap_servers))
 

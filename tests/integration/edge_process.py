@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,19 @@ class EdgeControl:
             for line in file:
                 yield orjson.loads(line)
 
+    def revoke_tokens(self) -> int:
+        """Make every issued token worthless; returns how many were forgotten."""
+        return int(orjson.loads(self._call("DELETE", "/_edge/tokens"))["revoked"])
+
+    def accept_secrets(self, *secrets: str) -> None:
+        """Give tokens for these client secrets from now on and for no others."""
+        self._call("PUT", "/_edge/client-secrets", orjson.dumps({"client_secrets": secrets}))
+
+    def tokens(self) -> dict[str, int]:
+        """How many tokens were issued, refused, and are good now."""
+        found: dict[str, int] = orjson.loads(self._call("GET", "/_edge/tokens"))
+        return found
+
     def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=_TIMEOUT_S)
         try:
@@ -93,9 +106,12 @@ class EdgeControl:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run an Edge on a free port; the one argument is the ledger's file."""
-    (ledger,) = arguments
-    run_edge(EdgeSettings(ledger_path=Path(ledger), checksums=True, seed=1), HOST, 0)
+    """Run an Edge on a free port: the ledger's file, and where it asks for tokens their lifetime in seconds."""
+    ledger, *lifetime = arguments
+    settings = EdgeSettings(ledger_path=Path(ledger), checksums=True, seed=1)
+    if lifetime:
+        settings = replace(settings, auth=True, token_lifetime_s=float(lifetime[0]))
+    run_edge(settings, HOST, 0)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,17 @@ timestamp; a record that is not acknowledged fails the test at once.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from confluent_kafka import Producer
 
 from tests.integration.events import Kind, all_good, make_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from confluent_kafka import KafkaError, Message
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _MINUTE_MS = 60_000
+
+
+class Write(Protocol):
+    """Writes one event; `key` is in the place of its own."""
+
+    def __call__(self, kind: Kind, topic: str, partition: int, key: bytes | None = None) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,19 @@ class Feed:
         Raises:
             AssertionError: not every record was acknowledged in a minute.
         """
+        targets = [(topic, partition) for partition in range(partitions) for topic in topics]
+        with self.writing() as write:
+            for number in range(self._next_number, self._next_number + count):
+                topic, partition = targets[number % len(targets)]
+                write(kinds(number), topic, partition, key(number) if key is not None else None)
+
+    @contextmanager
+    def writing(self) -> Iterator[Write]:
+        """Write event by event; each write returns its number.
+
+        Raises:
+            AssertionError: not every record was acknowledged within a minute of the end of the block.
+        """
         producer = Producer(
             {
                 "bootstrap.servers": self._bootstrap_servers,
@@ -78,14 +98,17 @@ class Feed:
                 "log_level": 0,
             }
         )
-        targets = [(topic, partition) for partition in range(partitions) for topic in topics]
-        for number in range(self._next_number, self._next_number + count):
-            topic, partition = targets[number % len(targets)]
-            record = make_record(self.run, number, kinds(number))
+
+        def write(kind: Kind, topic: str, partition: int, key: bytes | None = None) -> int:
+            number = self._next_number
+            self._next_number += 1
+            record = make_record(self.run, number, kind)
             if key is not None:
-                record = replace(record, key=key(number))
-            self._produce(producer, number, kinds(number), record, (topic, partition))
-        self._next_number += count
+                record = replace(record, key=key)
+            self._produce(producer, number, kind, record, (topic, partition))
+            return number
+
+        yield write
         assert producer.flush(_TIMEOUT_S) == 0, "not every record was acknowledged"
         assert not self._failures, self._failures[:3]
         producer.close()

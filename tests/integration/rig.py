@@ -50,9 +50,9 @@ _POLL_S = 0.05
 
 
 class Rig:
-    """One test's topics, group, Edge and connectors."""
+    """One test's topics, group, Edge and connectors. The Edge asks for tokens where they have a lifetime."""
 
-    def __init__(self, kafka: Kafka, directory: Path) -> None:
+    def __init__(self, kafka: Kafka, directory: Path, *, token_lifetime_s: float | None = None) -> None:
         self.kafka = kafka
         self.topic = kafka.create_topic("events", partitions=PARTITIONS)
         self.dead_letter_topic = kafka.create_topic("dead", partitions=2)
@@ -60,7 +60,8 @@ class Rig:
         self.feed = Feed(kafka.bootstrap_servers, self.group)
         self.connectors: list[Child] = []
         self._directory = directory
-        self._edge = Child("edge", [*COMMAND, str(self._ledger)], directory / "edge.log")
+        auth = [] if token_lifetime_s is None else [str(token_lifetime_s)]
+        self._edge = Child("edge", [*COMMAND, str(self._ledger), *auth], directory / "edge.log")
         self.edge = EdgeControl(self._edge_port(), self._ledger)
 
     # Processes
