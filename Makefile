@@ -12,9 +12,13 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 # More arguments for demo, test and bench: make test ARGS="-k offsets"
 ARGS ?=
 
+# How long make outage lasts, and the seed of its faults (drawn anew unless given).
+OUTAGE_SECONDS ?= 300
+OUTAGE_SEED ?=
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test check lint format bench docs lock up down clean
+.PHONY: help install demo test outage check lint format bench docs lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +40,10 @@ demo: install ## run the whole way on this machine: Kafka, Edge and connector, f
 
 test: install ## run all tests (on Apache Kafka itself where a JDK and Maven are there)
 	$(BIN)/python -m pytest $(ARGS)
+
+outage: install ## minutes of every fault at once on Kafka: lost 0; see OUTAGE_SECONDS and OUTAGE_SEED
+	OUTAGE_SECONDS=$(OUTAGE_SECONDS) OUTAGE_SEED=$(OUTAGE_SEED) \
+		$(BIN)/python -m pytest -q -s tests/integration/test_outage.py $(ARGS)
 
 check: lint test ## all that CI runs: lint, types, tests (they also keep the generated docs current)
 

@@ -109,7 +109,8 @@ class Outage:
     def _let_it_befall(self, battered: Spell, waiting: Spell) -> None:
         held = {"select": {"datastream": HELD_DATASTREAM}, "effect": {"kind": "status", "code": HELD_CAUSE}}
         tokenless = {"select": {"path": "/ims/"}, **self._tokenless} if self._down else None
-        faults = [fault for fault in (held, battered.fault, waiting.fault, tokenless, POISON_FAULT) if fault]
+        # Before what accepts first, or the poison would be accepted too; but what is held asks nobody for its poison.
+        faults = [fault for fault in (held, POISON_FAULT, battered.fault, waiting.fault, tokenless) if fault]
         if faults != self._set:
             self._rig.edge.set_faults(*faults)
             self._set = faults
