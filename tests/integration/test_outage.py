@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "40"))
 SEED = int(os.environ.get("OUTAGE_SEED") or secrets.randbelow(1_000_000))
 
-SLOWEST_S = 8.0
+SLOWEST_S = 10.0
 """How far behind its feed the healthy route may ever be: a batch lingers for 200 ms, the rest is the machine's load."""
 
 TOKENS_AGAIN_S = 12.0
@@ -47,7 +47,9 @@ TOKENS_AGAIN_S = 12.0
 SETTLED_S = 5.0
 """After so long a hold is settled: nothing that was sent before it is under way any more."""
 
-DRAINED_S = 60.0
+DRAINED_S = 60.0 + SECONDS / 2
+"""The backlog is as large as the outage was long, and one route sends its events one by one."""
+
 REQUESTS_BEFORE_THE_HOLD = 10
 
 
