@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "40"))
 SEED = int(os.environ.get("OUTAGE_SEED") or secrets.randbelow(1_000_000))
 
-SLOWEST_S = 10.0
+SLOWEST_S = 12.0
 """How far behind its feed the healthy route may ever be: a batch lingers for 200 ms, the rest is the machine's load."""
 
 TOKENS_AGAIN_S = 12.0
