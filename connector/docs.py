@@ -61,7 +61,8 @@ Made by `python -m connector.docs` from the code. Whatever the connector reports
 an event and no visitor's id is ever logged or counted: positions, bounded names and numbers only.
 
 What is rolled up is written at once, and while the same fault goes on once per {roll_up_s:.0f} seconds, with the field
-`occurrences`. Events without a level are counted and not logged.
+`occurrences`. A route that stays held is told again every {reminder_s:.0f} seconds. Events without a level are counted
+and not logged.
 """
 
 
@@ -127,7 +128,7 @@ def verdicts_markdown() -> str:
 
 def telemetry_markdown() -> str:
     """The catalogue of log events and metrics as Markdown."""
-    parts = [_TELEMETRY_HEAD.format(roll_up_s=telemetry.ROLL_UP_S), "## Log events\n"]
+    parts = [_TELEMETRY_HEAD.format(roll_up_s=telemetry.ROLL_UP_S, reminder_s=telemetry.REMINDER_S), "## Log events\n"]
     events = list(told())
     for section in dict.fromkeys(event.section for event in events):
         parts.append(f"### {section}\n")
@@ -202,7 +203,7 @@ def _told(method: ast.FunctionDef, section: str) -> Told:
     level, is_rolled_up, fields = "", False, _summary_fields() if method.name == "summary" else ()
     for call in _calls(method):
         on = call.func.value.attr if isinstance(call.func.value, ast.Attribute) else ""
-        is_rolled_up |= call.func.attr == "_fault" or on == "_roll_up"
+        is_rolled_up |= call.func.attr == "_fault" or on in ("_roll_up", "_reminders")
         if call.func.attr == "_fault" or on == "_log":
             level = "warning" if call.func.attr == "_fault" else call.func.attr
             fields = fields or _keywords(call)

@@ -140,13 +140,21 @@ class Gate:
             self._pause.until = max(self._pause.until, now + retry_after_s)
 
     def close(self, cause: str, prober: object) -> bool:
-        """Hold the route; `prober` alone may pass, after an interval. False if it was held already."""
-        if self.hold is not None:
-            return False
+        """Hold the route; `prober` alone may pass, after an interval. True if that, or the cause, is new."""
         now = self._clock()
-        self.hold = Hold(cause, prober, since=now, probe_at=now + self._probe_interval_s)
-        self.is_failing = True
+        if self.hold is None:
+            self.hold = Hold(cause, prober, since=now, probe_at=now + self._probe_interval_s)
+            self.is_failing = True
+            return True
+        if self.hold.cause == cause or self.hold.prober not in (None, prober):
+            return False
+        self.hold.cause = cause  # what the last probe met is what is to be mended now
         return True
+
+    @property
+    def held_s(self) -> float:
+        """How long the route has been held, in seconds."""
+        return 0.0 if self.hold is None else self._clock() - self.hold.since
 
     def hand_on_probe(self, prober: object) -> None:
         """A probe failed: the next in line tries after an interval, or `prober` itself if nobody else waits.

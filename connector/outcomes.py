@@ -53,8 +53,9 @@ class Outcomes:
 
     def hold(self, prober: object, cause: str, *, meaning: str, remedy: str) -> None:
         """Hold the route; `prober` finds out when that can end."""
-        self._gate.close(cause, prober)
-        self.telemetry.route_held(self.route, cause, meaning=meaning, remedy=remedy)
+        is_new = self._gate.close(cause, prober)
+        held_s = self._gate.held_s
+        self.telemetry.route_held(self.route, cause, meaning=meaning, remedy=remedy, is_new=is_new, held_s=held_s)
 
     def release(self, prober: object) -> None:
         """Release the route if it is `prober` who probes."""

@@ -99,7 +99,7 @@ class Request:
     request_id: str = field(default_factory=new_request_id)
     attempts: int = 0
     size_bytes: int = 0  # of its body, as sent last
-    foreign_answers: int = 0
+    foreign_answers: int = 0  # in a row
     unexpected_errors: int = 0
     resets: int = 0
     doubts: int = 0  # answers that might be an event's doing
@@ -162,7 +162,7 @@ class Request:
         """Count the kinds of answer that are borne only a few times, and note the route's health with this answer."""
         if verdict.action is not Action.RENEW_TOKEN:
             self.token_was_renewed = False  # the token worked: the next one that is refused has expired
-        self.foreign_answers += verdict.action is Action.FOREIGN
+        self.foreign_answers = self.foreign_answers + 1 if verdict.action is Action.FOREIGN else 0
         self.unexpected_errors += verdict.action is Action.RETRY_FEW
         self.resets += verdict.cause == NoAnswer.DISCONNECTED
         if verdict.action is not Action.ACCEPT and is_doubtful(verdict):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from connector.request import Request
 
 ROLL_UP_S: Final = 30.0
+REMINDER_S: Final = 600.0  # of a hold that lasts: an error every half minute would bury the others
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Telemetry:
         self._log: Any = structlog.get_logger("connector")
         self._clock = clock
         self._roll_up = RollUp(ROLL_UP_S)
+        self._reminders = RollUp(REMINDER_S)
 
     def _fault(self, kind: Hashable, event: str, **fields: object) -> None:
         """Log a warning at once, then once per interval with how often it happened."""
@@ -224,13 +226,16 @@ class Telemetry:
             "body_limit_lowered", route=route, cause=cause, max_bytes=limit, refused_bytes=refused, remedy=remedy
         )
 
-    def route_held(self, route: str, cause: str, *, meaning: str, remedy: str) -> None:
+    def route_held(self, route: str, cause: str, *, meaning: str, remedy: str, is_new: bool, held_s: float) -> None:
         """A route waits for a person: nothing is dead-lettered, Kafka keeps the backlog, and it is probed."""
-        counts = self.routes[route]
-        counts.is_held = True
-        occurrences = self._roll_up.note(("route_held", route, cause), self._clock())
-        if occurrences is not None:
-            self._log.error("route_held", route=route, cause=cause, meaning=meaning, remedy=remedy)
+        self.routes[route].is_held = True
+        kind, now = ("route_held", route, cause), self._clock()
+        if is_new:
+            self._reminders.forget(kind)
+        if self._reminders.note(kind, now) is not None:
+            self._log.error(
+                "route_held", route=route, cause=cause, meaning=meaning, remedy=remedy, held_s=round(held_s)
+            )
 
     def route_released(self, route: str, *, seconds: float) -> None:
         """A held route goes on: a probe was answered."""

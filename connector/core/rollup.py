@@ -30,3 +30,7 @@ class RollUp:
             return None
         self._told[kind] = (now, 0)
         return kept_back + 1
+
+    def forget(self, kind: Hashable) -> None:
+        """Tell the next occurrence at once."""
+        self._told.pop(kind, None)

@@ -111,7 +111,7 @@ async def test_metrics_are_the_counts(assembly: Assembly) -> None:
     telemetry = assembly.telemetry
     telemetry.events_accepted("web", 7, late=1)
     telemetry.event_dead_lettered("web", FakeRecord(), Rejection(stage="decode", reason="not_json", title="t"))
-    telemetry.route_held("app", "http_404", meaning="m", remedy="r")
+    telemetry.route_held("app", "http_404", meaning="m", remedy="r", is_new=True, held_s=0.0)
     telemetry.routes["app"].answers["http_404"] = 3
     telemetry.source_fault(KafkaError(KafkaError._TRANSPORT))
     (owner,) = await assembly.pipeline.membership.assigned([Start("xdm.web", 0, 5, 5)])

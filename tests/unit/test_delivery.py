@@ -283,6 +283,32 @@ async def test_a_hold_is_told_with_its_remedy(logged: list[MutableMapping[str, A
 
 
 @virtually
+async def test_a_hold_that_lasts_is_told_rarely_and_each_new_one_at_once(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    """Over hours a reminder every ten minutes, with how long it has lasted; a hold that comes back is news."""
+    scene = Scene(lambda sent: accepted() if sent.at > 2 * _HOUR_S else problem("0003-400"))
+    await scene.deliver(open_events(owner_at(), [0]))
+    told = [line["held_s"] for line in logged if line["event"] == "route_held"]
+    assert 11 <= len(told) <= 13
+    assert told[0] == 0
+    scene.edge.script = _in_turn(problem("0003-400"))
+    await scene.deliver(open_events(owner_at(), [0]))
+    assert [line["held_s"] for line in logged if line["event"] == "route_held"] == [*told, 0]
+
+
+@virtually
+async def test_a_hold_shows_what_the_last_probe_met() -> None:
+    """When another fault stands behind the mended one, the state names that."""
+    scene = Scene(lambda sent: problem("0003-400" if sent.at < 100 else "0505-401"))
+    work = scene.start(open_events(owner_at(), [0]))
+    await asyncio.sleep(300)
+    assert scene.gate.hold is not None
+    assert scene.gate.hold.cause == "EXEG-0505-401"
+    work.cancel()
+
+
+@virtually
 async def test_one_routes_hold_leaves_others_alone() -> None:
     """A wrong datastream of one route costs the others nothing."""
     scene = Scene(

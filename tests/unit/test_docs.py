@@ -61,7 +61,7 @@ def test_every_event_is_in_the_catalogue() -> None:
 @pytest.mark.parametrize(
     ("name", "level", "field"),
     [
-        ("route_held", "error, rolled up", "remedy"),
+        ("route_held", "error, rolled up", "held_s"),
         ("request_failed", "warning, rolled up", "cause"),
         ("request_answered", "debug", "request_id"),
         ("summary", "info", "lag"),
