@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from connector.adapters.dead_letter_check import TopicUnusable, check_topic
 from connector.adapters.ims import ClientCredentials
 from connector.adapters.kafka_properties import admin_properties
 from connector.adapters.status_server import StatusServer
-from connector.assembly import Assembly, assemble
-from connector.delivery import Defect
+from connector.adapters.topic_check import TopicUnusable, check_topic
+from connector.assembly import Assembly, assemble, responses_setting
 from connector.logs import KAFKA_LOGGER
 from connector.ports import SourceFatal, TokenFailed
+from connector.sending import Defect
 from connector.summary import Summary
 
 if TYPE_CHECKING:
-    from connector.config import Config
+    from connector.config import Config, DeadLetter, Responses
 
 _WAIT_MAX_S: Final = 10.0
 
@@ -98,6 +98,7 @@ async def _run(config: Config, assembly: Assembly) -> ExitCode:
         if status is not None:
             await status.close()
         await assembly.dead_letters.close()
+        await assembly.responses.close()
         await assembly.edge.close()
         if isinstance(assembly.credentials, ClientCredentials):
             await assembly.credentials.close()
@@ -135,7 +136,7 @@ async def _run_pipeline(assembly: Assembly) -> ExitCode:
 
 
 async def _check_surroundings(config: Config, assembly: Assembly) -> None:
-    """Make sure of the dead-letter topic and the first token; what is away is waited for.
+    """Make sure of the topics to write to and of the first token; what is away is waited for.
 
     Raises:
         StartRefused: what is there is wrong, and waiting does not mend it.
@@ -148,16 +149,8 @@ async def _check_surroundings(config: Config, assembly: Assembly) -> None:
     async for attempt in tries:
         with attempt:
             try:
-                await asyncio.to_thread(
-                    check_topic,
-                    admin_properties(config.kafka_properties()),
-                    config.dead_letter.topic,
-                    config.dead_letter.create,
-                    logger=logging.getLogger(KAFKA_LOGGER),
-                )
+                await asyncio.to_thread(_check_topics, config)
                 await assembly.credentials.headers()
-            except TopicUnusable as unusable:
-                raise StartRefused(f"dead_letter.topic: {unusable}") from None
             except TokenFailed as failure:
                 if failure.is_refusal:
                     raise StartRefused(f"edge.auth: {failure}") from None
@@ -166,6 +159,23 @@ async def _check_surroundings(config: Config, assembly: Assembly) -> None:
             except KafkaException as failure:
                 telemetry.source_fault(failure.args[0])
                 raise
+
+
+def _check_topics(config: Config) -> None:
+    """Make sure of every topic to write to. Blocks.
+
+    Raises:
+        StartRefused: one cannot be used, and waiting does not mend it.
+        KafkaException: the brokers did not answer; try again.
+    """
+    written: list[tuple[str, DeadLetter | Responses]] = [("dead_letter", config.dead_letter)]
+    written += [(responses_setting(at), each.responses) for at, each in enumerate(config.routes) if each.responses]
+    properties, logger = admin_properties(config.kafka_properties()), logging.getLogger(KAFKA_LOGGER)
+    for setting, section in written:
+        try:
+            check_topic(properties, section.topic, section.create, setting=setting, logger=logger)
+        except TopicUnusable as unusable:
+            raise StartRefused(f"{setting}.topic: {unusable}") from None
 
 
 async def _unless_stopped(stop: asyncio.Event, work: object) -> bool:

@@ -13,27 +13,36 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from connector.adapters.confirmed_producer import ConfirmedProducer
 from connector.adapters.dead_letter_topic import DeadLetterTopic
 from connector.adapters.edge_client import EdgeClient, HttpSettings
 from connector.adapters.ims import ClientCredentials, NoCredentials, StaticToken, TokenRequest
-from connector.adapters.kafka_properties import consumer_properties, producer_properties
+from connector.adapters.kafka_properties import (
+    consumer_properties,
+    producer_properties,
+    response_producer_properties,
+)
 from connector.adapters.kafka_source import KafkaSource
+from connector.adapters.response_topic import ResponseTopic
 from connector.burial import Burial
 from connector.config import Auth, Config, Endpoint, MissingId, Order, StartAt, Tombstone
 from connector.config import Route as RouteConfig
 from connector.core.batcher import Batcher, BatchLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import COLLECT, INTERACT, Envelope
+from connector.core.location_hints import LocationHints
 from connector.core.pacing import Allowance, Concurrency
 from connector.core.retry import Backoff, WaitForEdge
-from connector.delivery import Delivery, Surroundings
+from connector.delivery import Delivery
 from connector.gate import EndpointPause, Gate
 from connector.logs import KAFKA_LOGGER
 from connector.outcomes import Outcomes
 from connector.pipeline import Pipeline, PipelineSettings
 from connector.progress import Progress
 from connector.request import RouteTarget
+from connector.responses import Responses
 from connector.route import Route, RouteSettings
+from connector.sending import Sender, Surroundings
 from connector.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -53,6 +62,7 @@ class Assembly:
     edge: EdgeClient
     credentials: Credentials
     dead_letters: DeadLetterTopic
+    responses: ConfirmedProducer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,7 @@ class _Shared:
 
     surroundings: Surroundings
     dead_letters: DeadLetterTopic
+    responses: ConfirmedProducer
     progress: Progress
     allowances: dict[Endpoint, Allowance]
     pauses: dict[Endpoint, EndpointPause] = field(
@@ -72,10 +83,8 @@ def assemble(config: Config) -> Assembly:
     """Build and join the parts; nothing is connected yet. Needs a running event loop."""
     telemetry = Telemetry([route.name for route in config.routes])
     logger = logging.getLogger(KAFKA_LOGGER)
-    kafka = config.kafka_properties()
-    dead_letters = DeadLetterTopic(
-        producer_properties(kafka, config.dead_letter.kafka_properties()), config.dead_letter.topic, logger=logger
-    )
+    dead_letters = _dead_letters(config, logger)
+    responses = ConfirmedProducer(response_producer_properties(config.kafka_properties()), logger=logger)
     edge = EdgeClient(_http_settings(config))
     surroundings = Surroundings(
         edge=edge,
@@ -85,9 +94,13 @@ def assemble(config: Config) -> Assembly:
         unix_s=time.time,
     )
     shared = _Shared(
-        surroundings=surroundings, dead_letters=dead_letters, progress=Progress(), allowances=_allowances(config)
+        surroundings=surroundings,
+        dead_letters=dead_letters,
+        responses=responses,
+        progress=Progress(),
+        allowances=_allowances(config),
     )
-    routes = tuple(_route(config, route, shared) for route in config.routes)
+    routes = tuple(_route(config, index, shared) for index in range(len(config.routes)))
     source = _source(config, logger)
     pipeline = Pipeline(
         _pipeline_settings(config),
@@ -105,7 +118,13 @@ def assemble(config: Config) -> Assembly:
         edge=edge,
         credentials=surroundings.credentials,
         dead_letters=dead_letters,
+        responses=responses,
     )
+
+
+def _dead_letters(config: Config, logger: logging.Logger) -> DeadLetterTopic:
+    properties = producer_properties(config.kafka_properties(), config.dead_letter.kafka_properties())
+    return DeadLetterTopic(properties, config.dead_letter.topic, logger=logger)
 
 
 def _source(config: Config, logger: logging.Logger) -> KafkaSource:
@@ -149,7 +168,8 @@ def _credentials(auth: Auth | None, telemetry: Telemetry) -> Credentials:
     return ClientCredentials(request, fixed, telemetry=telemetry, jitter=random.random)
 
 
-def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
+def _route(config: Config, index: int, shared: _Shared) -> Route:
+    route = config.routes[index]
     envelope = COLLECT if route.endpoint is Endpoint.COLLECT else INTERACT
     surroundings = shared.surroundings
     gate = _gate(config, route, shared)
@@ -157,16 +177,23 @@ def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
     outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
     target = route_target(config, route, envelope)
+    responses = None
+    if route.responses is not None:
+        sink = ResponseTopic(shared.responses, route.responses.topic, setting=responses_setting(index))
+        types = frozenset(route.responses.types)
+        responses = Responses(route.datastream_id, types, sink, outcomes, gate, wait)
     limits = _batch_limits(route, envelope)
     batcher = Batcher(limits)
+    hints = LocationHints() if route.follow_location_hint else None
     delivery = Delivery(
         target,
         surroundings,
+        sender=Sender(target, surroundings, gate=gate, wait=wait, outcomes=outcomes, hints=hints),
         gate=gate,
-        wait=wait,
         outcomes=outcomes,
         burial=burial,
         body_limit=batcher.body_limit,
+        responses=responses,
     )
     return Route(
         _route_settings(config, route),
@@ -178,6 +205,11 @@ def _route(config: Config, route: RouteConfig, shared: _Shared) -> Route:
         gate=gate,
         counts=surroundings.telemetry.routes[route.name],
     )
+
+
+def responses_setting(index: int) -> str:
+    """The section of the config that holds a route's responses topic."""
+    return f"routes[{index}].responses"
 
 
 def _gate(config: Config, route: RouteConfig, shared: _Shared) -> Gate:

@@ -12,9 +12,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-
-from connector.ports import DeadLetterFailed
+from connector.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
     from connector.ports import DeadLetters
 
 
-class _Abandoned(Exception):  # noqa: N818 - not an error: the assignment ends before the dead letter is written
-    """A dead letter is not worth another try."""
-
-
 class Burial:
     """Dead-letters the rejected records of one route."""
 
@@ -39,8 +33,14 @@ class Burial:
         self._datastream_id = datastream_id
         self._dead_letters = dead_letters
         self._outcomes = outcomes
-        self._gate = gate
-        self._wait = wait
+        self._writing = Writing(
+            "dead_letter",
+            "A dead letter cannot be written.",
+            outcomes,
+            gate,
+            wait,
+            tell=outcomes.telemetry.dead_letter_failed,
+        )
 
     async def bury(self, rejected: Iterable[tuple[Event, Rejection]]) -> None:
         """Write a dead letter for each record, and settle each when the broker has confirmed it."""
@@ -49,38 +49,9 @@ class Burial:
                 burials.create_task(self._bury(event, rejection))
 
     async def _bury(self, event: Event, rejection: Rejection) -> None:
-        tries = AsyncRetrying(
-            retry=retry_if_exception_type(DeadLetterFailed),
-            wait=self._wait,
-            sleep=partial(self._rest, event),
-            before_sleep=partial(self._failed, event),
-        )
-        try:
-            await tries(self._write, event, rejection, tries.statistics)
-        except _Abandoned:
-            self._outcomes.abandon([event])
-        else:
+        if await self._writing.until_confirmed(event, partial(self._write, event, rejection)):
             self._outcomes.telemetry.event_dead_lettered(self._outcomes.route, event.record, rejection)
             self._outcomes.settle([event])
-        finally:
-            self._outcomes.release(event)
 
-    async def _write(self, event: Event, rejection: Rejection, statistics: dict[str, object]) -> None:
-        """One try; when the partition is about to leave, one is all there is time for."""
-        owner = event.owner
-        if owner.is_closed or (owner.is_leaving and statistics["attempt_number"] != 1):
-            raise _Abandoned
+    async def _write(self, event: Event, rejection: Rejection) -> None:
         await self._dead_letters.write(self._outcomes.route, self._datastream_id, event.record, rejection)
-
-    async def _rest(self, event: Event, seconds: float) -> None:
-        """Wait before another try, unless there will be none."""
-        if not event.owner.is_leaving:
-            await self._gate.sleep(seconds)
-
-    def _failed(self, event: Event, state: RetryCallState) -> None:
-        """Hold the route: going on would only pile up what waits for the topic."""
-        failure = state.outcome.exception() if state.outcome else None
-        if isinstance(failure, DeadLetterFailed):
-            self._outcomes.telemetry.dead_letter_failed(self._outcomes.route, failure.cause, failure.remedy)
-            cause = f"dead_letter_{failure.cause}"
-            self._outcomes.hold(event, cause, meaning="A dead letter cannot be written.", remedy=failure.remedy)

@@ -11,7 +11,11 @@ from typing import Annotated
 
 import typer
 
-from connector.adapters.kafka_properties import refused_producer_properties, refused_properties
+from connector.adapters.kafka_properties import (
+    refused_producer_properties,
+    refused_properties,
+    refused_response_properties,
+)
 from connector.app import ExitCode, run
 from connector.config import Config, ConfigError, load_config
 from connector.config.document import read_document
@@ -78,6 +82,8 @@ def _check_kafka_properties(path: Path, config: Config) -> None:
     found = [(("kafka", name), reason) for name, reason in refused_properties(shared)]
     for name, reason in refused_producer_properties(shared, own):
         found.append((("dead_letter", "kafka", name) if name in own else ("kafka", name), reason))
+    if any(route.responses for route in config.routes):
+        found += [(("kafka", name), reason) for name, reason in refused_response_properties(shared)]
     if found:
         document = read_document(path)
         raise ConfigError(document.problem(tuple(filter(None, place)), reason) for place, reason in found)

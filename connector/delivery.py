@@ -17,21 +17,20 @@ from connector.core.codes import Action
 from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
 from connector.core.suspicion import is_gateway_fault
 from connector.request import Request, Shipment
-from connector.sending import Defect, Sender, Surroundings, Unsent, is_reset_for_its_size
+from connector.sending import Unsent, is_reset_for_its_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connector.burial import Burial
     from connector.core.body_limit import BodyLimit
-    from connector.core.retry import WaitForEdge
     from connector.core.verdict import Verdict
     from connector.gate import Gate
     from connector.model import Event
     from connector.outcomes import Outcomes
     from connector.request import RouteTarget
-
-__all__ = ["Defect", "Delivery", "Surroundings"]
+    from connector.responses import Responses
+    from connector.sending import Sender, Surroundings
 
 
 class Delivery:
@@ -42,11 +41,12 @@ class Delivery:
         target: RouteTarget,
         surroundings: Surroundings,
         *,
+        sender: Sender,
         gate: Gate,
-        wait: WaitForEdge,
         outcomes: Outcomes,
         burial: Burial,
         body_limit: BodyLimit,
+        responses: Responses | None = None,
     ) -> None:
         self._target = target
         self._with = surroundings
@@ -54,7 +54,8 @@ class Delivery:
         self._outcomes = outcomes
         self._burial = burial
         self._body_limit = body_limit
-        self._sender = Sender(target, surroundings, gate=gate, wait=wait, outcomes=outcomes)
+        self._responses = responses
+        self._sender = sender
 
     async def deliver(self, batch: Sequence[Event]) -> None:
         """Bring every event of a batch to its verdict.
@@ -101,7 +102,7 @@ class Delivery:
             return Fate.GONE if verdict is Unsent.GONE else Fate.APART
         if verdict.action is Action.ACCEPT:
             is_whole = len(request.positions) == len(group)
-            self._accept(request, verdict)
+            await self._accept(request, verdict)
             return Fate.ACCEPTED if is_whole else Fate.GONE
         self._with.telemetry.isolation_started(self._target.route, verdict, events=len(request.positions))
         shipment.blame.update(dict.fromkeys(request.positions, request.rejection(verdict)))
@@ -142,13 +143,16 @@ class Delivery:
             shipment.is_searched = False
             self._gate.searches.leave()
 
-    def _accept(self, request: Request, verdict: Verdict) -> None:
-        """Settle what was accepted, but for what is a dead letter as well."""
+    async def _accept(self, request: Request, verdict: Verdict) -> None:
+        """Settle what was accepted, but for what is a dead letter as well or waits for its response."""
         self._gate.succeeded()
         if verdict.reports:
             self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
             self._set_reported_apart(request, verdict)
-        self._outcomes.accept(request.runs, len(request.positions))
+        if self._responses is None:
+            self._outcomes.accept(request.runs, len(request.positions))
+        else:  # the place is kept meanwhile: no more answers are in memory than requests may be under way
+            await self._responses.respond(request.events, verdict.request_id or request.request_id, verdict.handles)
 
     def _set_reported_apart(self, request: Request, verdict: Verdict) -> None:
         """Of an acceptance, keep those events for the dead-letter topic that it names as failed upstream."""

@@ -16,6 +16,7 @@ ROUTE_COUNTERS: Final = {
     "records": "Records read from the route's topics.",
     "accepted": "Events that the Edge accepted.",
     "dead_lettered": "Records that the dead-letter topic has confirmed.",
+    "responses": "Answers to accepted events that the responses topic has confirmed.",
     "tombstones": "Records without a value that were skipped.",
     "abandoned": "Open events given up at a stop or a revoke; their partition's next owner reads them again.",
     "requests": "Requests sent, resends included.",

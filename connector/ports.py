@@ -137,8 +137,8 @@ class Credentials(Protocol):
         ...
 
 
-class DeadLetterFailed(Exception):  # noqa: N818 - it says what happened
-    """A dead letter could not be written; its record is still open."""
+class WriteFailed(Exception):  # noqa: N818 - it says what happened
+    """A record could not be written; the event that it is about is still open."""
 
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(f"{cause}: {remedy}")
@@ -153,6 +153,18 @@ class DeadLetters(Protocol):
         """Write one dead letter; returns when the broker has confirmed it.
 
         Raises:
-            DeadLetterFailed: it is not written; nothing is known to have arrived.
+            WriteFailed: it is not written; nothing is known to have arrived.
+        """
+        ...
+
+
+class ResponseSink(Protocol):
+    """Where the Edge's answers to accepted events go."""
+
+    async def write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
+        """Write the handles, a JSON array, for the event of a record; returns when the broker has confirmed it.
+
+        Raises:
+            WriteFailed: it is not written; nothing is known to have arrived.
         """
         ...

@@ -19,15 +19,18 @@ from typing import TYPE_CHECKING, Final, assert_never
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from connector.core.codes import Action
+from connector.core.handles import handles_of_type
+from connector.core.location_hints import HINT_TYPE, LocationHints
 from connector.core.pacing import UNIT_BYTES, request_units
 from connector.core.retry import WaitForEdge, retry_after_s
 from connector.core.suspicion import Health, is_gateway_fault, is_strange, points_at_events
-from connector.core.verdict import Asked, Verdict, judge
+from connector.core.verdict import Answer, Asked, Verdict, judge
 from connector.ports import Credentials, Edge, TokenFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from connector.core.codes import NoAnswer
     from connector.gate import Gate
     from connector.outcomes import Outcomes
     from connector.request import Request, RouteTarget, Shipment
@@ -76,12 +79,14 @@ class Sender:
         gate: Gate,
         wait: WaitForEdge,
         outcomes: Outcomes,
+        hints: LocationHints | None = None,
     ) -> None:
         self._target = target
         self._with = surroundings
         self._gate = gate
         self._wait = wait
         self._outcomes = outcomes
+        self._hints = hints
         self._health = Health()
 
     async def until_final(self, request: Request) -> Verdict | Unsent:
@@ -175,14 +180,32 @@ class Sender:
         counts = self._with.telemetry.routes[target.route]
         counts.in_flight += 1
         try:
-            answer = await self._with.edge.post(target.url + request.request_id, body, headers)
+            answer = await self._post(request, body, headers)
         finally:
             counts.in_flight -= 1
         verdict = judge(answer, Asked(kind=target.kind, is_silent=target.is_silent, count=len(events)))
         request.note_verdict(verdict, self._health)
+        if self._hints is not None and verdict.handles:
+            self._hints.learn(events[0].record.key(), handles_of_type(verdict.handles, HINT_TYPE), started_at)
         seconds = self._with.monotonic_s() - started_at
         self._with.telemetry.request_answered(target.route, verdict, request, size=len(body), seconds=seconds)
         return verdict
+
+    async def _post(self, request: Request, body: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
+        """Send to the region that answered this key last; to any, if that does not exist any more.
+
+        That a hint has become stale must not look like a wrong address, which holds the route.
+        """
+        url, edge, hints = self._target.url, self._with.edge, self._hints
+        if hints is None:
+            return await edge.post(url + request.request_id, body, headers)
+        key = request.events[0].record.key()
+        hint = hints.hint(key, self._with.monotonic_s())
+        answer = await edge.post(self._target.url_for(hint) + request.request_id, body, headers)
+        if hint is None or not isinstance(answer, Answer) or answer.status != 404:
+            return answer
+        hints.forget(key)
+        return await edge.post(url + request.request_id, body, headers)
 
     def _is_final(self, request: Request, verdict: Verdict) -> bool:
         """Whether the tries end here; if not by the verdict itself, because it is the events that seem to fail."""

@@ -39,6 +39,7 @@ class RouteCounts:
     records: int = 0
     accepted: int = 0
     dead_lettered: int = 0
+    responses: int = 0
     tombstones: int = 0
     abandoned: int = 0
     requests: int = 0
@@ -265,6 +266,16 @@ class Telemetry:
     def tombstones_skipped(self, route: str, count: int) -> None:
         """Records without a value were skipped; counted, not logged."""
         self.routes[route].tombstones += count
+
+    # Responses
+
+    def response_written(self, route: str) -> None:
+        """The responses topic has confirmed what the Edge answered to an event."""
+        self.routes[route].responses += 1
+
+    def response_failed(self, route: str, cause: str, remedy: str) -> None:
+        """A response could not be written; its event stays open and it is written again."""
+        self._fault((route, cause), "response_failed", route=route, cause=cause, remedy=remedy)
 
     # Tokens
 

@@ -47,8 +47,8 @@ _KIP_848_REFUSES: Final = frozenset(
 """With `group.protocol: consumer` the broker decides these; librdkafka refuses to start with them."""
 
 _PRODUCER_PROMISES: Final[dict[str, Any]] = {
-    "enable.idempotence": True,  # a retry inside the client does not double a dead letter
-    "acks": "all",  # a dead letter settles its record, so it must survive the loss of a broker
+    "enable.idempotence": True,  # a retry inside the client doubles nothing
+    "acks": "all",  # a dead letter or a response settles a record, so it must survive the loss of a broker
 }
 
 _PRODUCER_DEFAULTS: Final[dict[str, Any]] = {
@@ -64,6 +64,13 @@ _PRODUCER_DEFAULTS: Final[dict[str, Any]] = {
     "message.timeout.ms": 30_000,
     # A missing topic is reported after this instead of half a minute.
     "topic.metadata.propagation.max.ms": 5_000,
+}
+
+_RESPONSE_DEFAULTS: Final[dict[str, Any]] = {
+    **_PRODUCER_DEFAULTS,
+    "client.id": "xdm-connector-responses",
+    # The key is a source record's. Java's clients would give it the same partition, so topics can be joined.
+    "partitioner": "murmur2_random",
 }
 
 _CONSUMER_ONLY: Final = frozenset(
@@ -136,6 +143,12 @@ def producer_properties(kafka: Mapping[str, Any], overrides: Mapping[str, Any]) 
     return {**_PRODUCER_DEFAULTS, **shared, **overrides, **_PRODUCER_PROMISES}
 
 
+def response_producer_properties(kafka: Mapping[str, Any]) -> dict[str, Any]:
+    """The responses' producer's properties: what `kafka` says, and nothing that is for dead letters."""
+    shared = {name: value for name, value in kafka.items() if name not in _CONSUMER_ONLY}
+    return {**_RESPONSE_DEFAULTS, **shared, **_PRODUCER_PROMISES}
+
+
 def admin_properties(kafka: Mapping[str, Any]) -> dict[str, Any]:
     """Only what is needed to connect."""
     return {name: value for name, value in kafka.items() if name not in _CONSUMER_ONLY | _PRODUCER_ONLY}
@@ -152,6 +165,11 @@ def refused_properties(properties: Mapping[str, Any]) -> list[tuple[str, str]]:
 def refused_producer_properties(properties: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[tuple[str, str]]:
     """As `refused_properties`, for the dead-letter producer's overrides."""
     return _refused(Producer, producer_properties(properties, overrides))
+
+
+def refused_response_properties(properties: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """As `refused_properties`, for the responses' producer."""
+    return _refused(Producer, response_producer_properties(properties))
 
 
 def _refused(client: Callable[[dict[str, Any]], object], properties: dict[str, Any]) -> list[tuple[str, str]]:

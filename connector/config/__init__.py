@@ -9,7 +9,7 @@ that shows at start.
 
 | file | role |
 |---|---|
-| `model.py`, `edge.py`, `route.py`, `kafka.py` | the settings: names, types, bounds, defaults, descriptions |
+| `model.py` and what it is made of: `edge.py`, `route.py`, `topics.py`, `kafka.py` | the settings |
 | `fields.py`, `shape.py` | the kinds of values that settings hold; walking the model |
 | `document.py` | YAML text to a tree with lines, by YAML 1.2's rules |
 | `substitution.py`, `fill.py` | `${NAME}`, `${NAME:-default}`, `${file:path}` |
@@ -30,7 +30,6 @@ from connector.config.load import load_config
 from connector.config.model import (
     Config,
     Consume,
-    CreateTopic,
     DeadLetter,
     LogFormat,
     Logging,
@@ -39,8 +38,9 @@ from connector.config.model import (
     StartAt,
     Status,
 )
-from connector.config.route import Batch, Endpoint, EventRules, MissingId, Order, Route, Shape, Tombstone
+from connector.config.route import Batch, Endpoint, EventRules, MissingId, Order, Responses, Route, Shape, Tombstone
 from connector.config.secret import Secret, SecretSource, SecretUnavailableError
+from connector.config.topics import CreateTopic
 
 __all__ = [
     "Auth",
@@ -62,6 +62,7 @@ __all__ = [
     "Order",
     "Problem",
     "RequestUnitsPerSecond",
+    "Responses",
     "Retry",
     "Route",
     "Secret",

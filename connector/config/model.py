@@ -22,6 +22,7 @@ from connector.config.fields import (
 )
 from connector.config.kafka import Properties, reveal
 from connector.config.route import Route  # noqa: TC001 - as above
+from connector.config.topics import CreateTopic  # noqa: TC001 - as above
 
 
 class StartAt(StrEnum):
@@ -72,16 +73,6 @@ class Consume(Section):
     `session.timeout.ms` (45000 unless set; classic group protocol) and `max.poll.interval.ms`."""
 
 
-class CreateTopic(Section):
-    """How to create the dead-letter topic."""
-
-    partitions: Int = Field(ge=1, le=10_000, examples=[3])
-    """How many partitions."""
-
-    replication_factor: Int = Field(ge=1, le=32_767, examples=[3])
-    """How many copies of each partition; at most the number of brokers."""
-
-
 class DeadLetter(Section):
     """Where events go that can never be accepted. While that topic cannot be written, nothing is dropped."""
 
@@ -100,7 +91,7 @@ class DeadLetter(Section):
     others of its route get through. Without this it is tried without end, and its partition's commits wait for it."""
 
     kafka: Properties = Field(default={}, validate_default=True)
-    """Properties of librdkafka for the producer of dead letters, over those of `kafka`."""
+    """Properties of librdkafka for the producer of dead letters alone, over those of `kafka`."""
 
     def kafka_properties(self) -> dict[str, Any]:
         """The producer's own properties in clear text, for librdkafka alone."""

@@ -13,8 +13,10 @@ from connector.config.fields import (
     Matching,
     NotEmpty,
     Section,
+    TopicName,
     TopicPattern,
 )
+from connector.config.topics import CreateTopic  # noqa: TC001 - pydantic reads annotations at run time
 from connector.core.location_hints import LOCATION_HINT
 
 
@@ -97,6 +99,27 @@ class EventRules(Section):
     dead-letter topic."""
 
 
+class Responses(Section):
+    """What becomes of the Edge Network's answers."""
+
+    topic: TopicName = Field(examples=["xdm.responses"])
+    """The topic; no route may read it, several may share it. Each accepted event gives one record: its key is that of
+    the event's record, its value a JSON array of handles, and its headers `xdm.source.topic`, `xdm.source.partition`,
+    `xdm.source.offset`, `xdm.route`, `xdm.datastream` and `xdm.request_id` say what it answers."""
+
+    types: Annotated[
+        tuple[
+            Annotated[str, Matching(r"[!-~]{1,200}", "the type of a handle, such as personalization:decisions")], ...
+        ],
+        Field(strict=False),
+    ] = ()
+    """The types of the handles to hand on, such as `personalization:decisions`; all if there is none here. An answer
+    without any of them still gives a record, with an empty array."""
+
+    create: CreateTopic | None = None
+    """Create the topic at start if it does not exist. Without this it has to exist already."""
+
+
 class Route(Section):
     """One way from topics to a datastream."""
 
@@ -144,3 +167,10 @@ class Route(Section):
 
     event: EventRules = EventRules()
     """How a record becomes an event."""
+
+    responses: Responses | None = None
+    """Hand on the handles that the Edge Network answers with. An event is settled when all in-sync replicas have its
+    response; while the topic cannot be written the route holds. An event whose response was not confirmed when its
+    partition left, or when the connector ended, is delivered and answered again. The producer has the properties of
+    `kafka` and none of `dead_letter.kafka`; unless `kafka` sets `partitioner`, a key gets the partition that Java's
+    clients would give it. Without this section handles are dropped. For interact only."""

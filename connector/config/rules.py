@@ -110,7 +110,8 @@ def one_credential(config: Config) -> Iterator[Finding]:
 
 
 def endpoint_takes_settings(config: Config) -> Iterator[Finding]:
-    """`batch` and `silent` are for `collect` only, `order: key` and `follow_location_hint` for `interact` only."""
+    """`batch` and `silent` are for `collect` only; `responses`, `order: key` and `follow_location_hint` for `interact`
+    only."""
     for index, route in enumerate(config.routes):
         path = ("routes", index)
         if route.endpoint is Endpoint.INTERACT and "batch" in route.model_fields_set:
@@ -125,6 +126,9 @@ def endpoint_takes_settings(config: Config) -> Iterator[Finding]:
         if route.endpoint is Endpoint.COLLECT and route.follow_location_hint:
             why = "only interact answers with a location hint; remove it, or use interact"
             yield Finding(((*path, "follow_location_hint"), (*path, "endpoint")), why)
+        if route.endpoint is not Endpoint.INTERACT and route.responses is not None:
+            why = "collect answers nothing that could be handed on; remove it, or use interact"
+            yield Finding(((*path, "responses"), (*path, "endpoint")), why)
 
 
 def one_location_hint(config: Config) -> Iterator[Finding]:
@@ -145,11 +149,24 @@ def unique_names(config: Config) -> Iterator[Finding]:
 
 
 def no_loop(config: Config) -> Iterator[Finding]:
-    """No route reads the dead-letter topic."""
+    """No route reads the dead-letter topic or a responses topic."""
+    written: list[tuple[Path, str, str]] = [
+        (("dead_letter", "topic"), config.dead_letter.topic, "the dead-letter topic, so dead letters"),
+        *((path, topic, "a responses topic, so responses") for path, topic in _responses(config)),
+    ]
     for path, topic in _listed(config):
-        if _matches(topic, config.dead_letter.topic):
-            why = "matches the dead-letter topic, so dead letters would be read again in a loop"
-            yield Finding((path, ("dead_letter", "topic")), f"{why}; narrow it, or rename that topic")
+        for own, name, what in written:
+            if _matches(topic, name):
+                why = f"matches {what} would be read again in a loop"
+                yield Finding((path, own), f"{why}; narrow it, or rename that topic")
+
+
+def responses_are_no_dead_letters(config: Config) -> Iterator[Finding]:
+    """A responses topic is not the dead-letter topic."""
+    for path, topic in _responses(config):
+        if topic == config.dead_letter.topic:
+            why = "this is the dead-letter topic, whose readers take every record for a failure; name another one"
+            yield Finding((path, ("dead_letter", "topic")), why)
 
 
 def one_route_for_a_topic(config: Config) -> Iterator[Finding]:
@@ -173,6 +190,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     unique_names,
     one_route_for_a_topic,
     no_loop,
+    responses_are_no_dead_letters,
 )
 """Every rule; its docstring is what the reference says of it."""
 
@@ -188,6 +206,14 @@ def _listed(config: Config) -> list[tuple[Path, str]]:
         (("routes", route_index, "topics", topic_index), topic)
         for route_index, route in enumerate(config.routes)
         for topic_index, topic in enumerate(route.topics)
+    ]
+
+
+def _responses(config: Config) -> list[tuple[Path, str]]:
+    return [
+        (("routes", index, "responses", "topic"), route.responses.topic)
+        for index, route in enumerate(config.routes)
+        if route.responses is not None
     ]
 
 

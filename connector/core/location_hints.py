@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 LOCATION_HINT: Final = "[a-z0-9]{1,32}"
 """It becomes a part of a URL's path, so nothing else may."""
 
+HINT_TYPE: Final = "locationHint:result"
+"""The type of the handles that hold hints."""
+
 _HINT: Final = re.compile(LOCATION_HINT)
-_TYPE: Final = "locationHint:result"
 _SCOPE: Final = "EdgeNetwork"  # other scopes name regions of other services
 _MOST_TTL_S: Final = 86_400.0
 _MOST_KEY_BYTES: Final = 1024  # as long as an identity may be (published); a key may be a thousand times that
@@ -72,7 +74,7 @@ def _found(handles: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, float
     """The hints of the Edge Network itself, with how long they hold, in seconds."""
     for handle in handles:
         payload = handle.get("payload")
-        if handle.get("type") != _TYPE or not isinstance(payload, list):
+        if handle.get("type") != HINT_TYPE or not isinstance(payload, list):
             continue
         for item in payload:
             if not isinstance(item, dict) or item.get("scope") != _SCOPE:

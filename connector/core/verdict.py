@@ -9,7 +9,7 @@ Not promised: what happens next. `delivery.py` acts on the verdict; the table it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -26,6 +26,7 @@ from connector.core.codes import (
     NoAnswer,
     Row,
 )
+from connector.core.handles import read_handles
 
 EndpointKind = Literal["collect", "interact"]
 
@@ -43,7 +44,8 @@ class Answer:
 class Verdict:
     """What one answer means for the whole request.
 
-    `detail` may quote an event's identities: it goes into dead letters only. Everything else is safe to log.
+    `detail` may quote an event's identities: it goes into dead letters only; `handles` are about a visitor and go into
+    the responses topic only. Everything else is safe to log.
     """
 
     action: Action
@@ -60,6 +62,7 @@ class Verdict:
     is_published: bool = True  # False for a code that the table does not hold
     reports: tuple[str, ...] = ()  # codes of the warnings and errors inside an acceptance
     reported: tuple[tuple[int, str], ...] = ()  # (place, code) of the events for which an upstream service failed
+    handles: tuple[bytes, ...] = field(default=(), repr=False)  # of interact's acceptance, each as it stands there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,7 @@ def _judge_success(answer: Answer, asked: Asked) -> Verdict:
         request_id=_text(document.get("requestId"), _TITLE_LIMIT) or None,
         reports=_reports(document),
         reported=_reported(document, asked.count) if answer.status == 207 else (),
+        handles=read_handles(answer.body) if asked.kind == "interact" else (),
     )
 
 

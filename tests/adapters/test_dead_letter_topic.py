@@ -16,7 +16,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException,
 from connector.adapters.dead_letter_topic import DeadLetterTopic
 from connector.adapters.kafka_properties import producer_properties
 from connector.model import Rejection
-from connector.ports import DeadLetterFailed
+from connector.ports import WriteFailed
 from tests.builders import FakeRecord
 from tests.kafka.client import Kafka
 
@@ -184,7 +184,7 @@ async def test_nothing_is_confirmed_while_no_broker_answers() -> None:
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         async with dead_letters(address, "dead", **{"message.timeout.ms": 300}) as writer:
-            with pytest.raises(DeadLetterFailed) as caught:
+            with pytest.raises(WriteFailed) as caught:
                 await bury(writer)
     assert caught.value.cause == "msg_timed_out"
     assert caught.value.remedy == "Check that the brokers can be reached and the topic takes writes."
@@ -215,7 +215,7 @@ async def test_a_missing_topic_is_named_with_what_mends_it(kafka: Kafka) -> None
     """When the topic is there the next write goes through."""
     topic = kafka.unique_name("dead")
     async with dead_letters(kafka.bootstrap_servers, topic, **{"topic.metadata.propagation.max.ms": 100}) as writer:
-        with pytest.raises(DeadLetterFailed) as caught:
+        with pytest.raises(WriteFailed) as caught:
             await bury(writer)
     assert caught.value.cause in ("unknown_topic_or_part", "unknown_topic")
     assert caught.value.remedy == "Create the dead-letter topic, or set dead_letter.create."
@@ -225,7 +225,7 @@ async def test_a_record_that_the_topic_refuses_is_named_and_stops_no_other(kafka
     """A dead letter that is too large for the topic fails each time, with the setting to raise; others are written."""
     topic = kafka.create_topic(max_message_bytes="2000")
     async with dead_letters(kafka.bootstrap_servers, topic) as writer:
-        with pytest.raises(DeadLetterFailed) as caught:
+        with pytest.raises(WriteFailed) as caught:
             await bury(writer, FakeRecord(value_bytes=os.urandom(5000)))
         await bury(writer, FakeRecord(value_bytes=b"small"))
     assert caught.value.cause == "msg_size_too_large"
@@ -237,7 +237,7 @@ async def test_a_compacted_topic_takes_no_record_without_a_key(kafka: Kafka) -> 
     """The broker's refusal is told with its remedy."""
     topic = kafka.create_topic(cleanup_policy="compact")
     async with dead_letters(kafka.bootstrap_servers, topic) as writer:
-        with pytest.raises(DeadLetterFailed) as caught:
+        with pytest.raises(WriteFailed) as caught:
             await bury(writer)
     assert caught.value.cause == "invalid_record"
     assert "cleanup.policy=delete" in caught.value.remedy
@@ -273,9 +273,9 @@ async def test_a_producer_that_failed_for_good_is_replaced(
     """Every write under way fails instead of waiting for ever, and the next one goes through a new producer."""
     monkeypatch.setattr(FaultyProducer, "made", 0)
     monkeypatch.setattr(FaultyProducer, "fails_in", method)
-    monkeypatch.setattr("connector.adapters.dead_letter_topic.Producer", FaultyProducer)
+    monkeypatch.setattr("connector.adapters.confirmed_producer.Producer", FaultyProducer)
     async with dead_letters(embedded_kafka, "dead") as writer:
         failed = await asyncio.gather(bury(writer), bury(writer), return_exceptions=True)
-        assert [type(failure) for failure in failed][:1] == [DeadLetterFailed]
+        assert [type(failure) for failure in failed][:1] == [WriteFailed]
         await bury(writer)
         assert FaultyProducer.made == 2

@@ -18,11 +18,12 @@ from connector.core.envelope import COLLECT, INTERACT
 from connector.core.pacing import Allowance, Concurrency
 from connector.core.retry import Backoff, WaitForEdge
 from connector.core.verdict import Answer, EndpointKind
-from connector.delivery import Delivery, Surroundings
+from connector.delivery import Delivery
 from connector.gate import EndpointPause, Gate
 from connector.outcomes import Outcomes
 from connector.progress import Progress
 from connector.request import RouteTarget
+from connector.sending import Sender, Surroundings
 from connector.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from connector.core.codes import NoAnswer
     from connector.model import Event, Record, Rejection
-    from connector.ports import DeadLetterFailed, TokenFailed
+    from connector.ports import TokenFailed, WriteFailed
 
 UNIX_AT_START_S: Final = 1_760_000_000.0  # Thu, 09 Oct 2025 08:53:20 GMT
 DATASTREAM: Final = "11111111-2222-3333-4444-555555555555"
@@ -138,7 +139,7 @@ class FakeTokens:
 class FakeDeadLetters:
     """A dead-letter topic that can be made to fail."""
 
-    failure: DeadLetterFailed | None = None
+    failure: WriteFailed | None = None
     latency_s: float = 0.01
     tries: int = 0
     written: dict[int, Rejection] = field(default_factory=dict)  # by offset
@@ -244,11 +245,12 @@ class Scene:
             unix_s=lambda: UNIX_AT_START_S + self._clock(),
         )
         body_limit = BodyLimit(64_000)
+        target = self._target(name)
         delivery = Delivery(
-            self._target(name),
+            target,
             surroundings,
+            sender=Sender(target, surroundings, gate=gate, wait=wait, outcomes=outcomes),
             gate=gate,
-            wait=wait,
             outcomes=outcomes,
             burial=burial,
             body_limit=body_limit,

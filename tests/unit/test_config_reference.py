@@ -72,7 +72,8 @@ def test_the_example_shows_every_setting_and_its_default() -> None:
     for setting in settings():
         inner: Any = example_in_full()
         for step in setting.path:
-            inner = inner[0] if isinstance(inner, list) else inner
+            if isinstance(inner, list):  # not every setting goes with every endpoint
+                inner = next((each for each in inner if step in each), {})
             assert step in inner, ".".join(setting.path)
             inner = inner[step]
         default = setting.field.default

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from connector.core.codes import NoAnswer
 from connector.core.verdict import Answer
-from connector.delivery import Defect
 from connector.model import Rejection
-from connector.ports import DeadLetterFailed, TokenFailed
+from connector.ports import TokenFailed, WriteFailed
+from connector.sending import Defect
 from tests.builders import open_events, owner_at
 from tests.unit.delivery_scene import (
     BACKOFF,
@@ -570,7 +570,7 @@ async def test_a_single_event_that_gets_500_while_nobody_else_sends_waits() -> N
 async def test_while_no_dead_letter_can_be_written_the_route_holds() -> None:
     """Nothing is dropped and nothing settled until the broker has confirmed; then everything goes on."""
     scene, owner = Scene(refusing(0, code="0305-400")), owner_at()
-    scene.dead_letters.failure = DeadLetterFailed("timed_out", "Check the brokers.")
+    scene.dead_letters.failure = WriteFailed("timed_out", "Check the brokers.")
     events = open_events(owner, range(40))
     first = scene.start(events[:10])
     await asyncio.sleep(10)
@@ -769,7 +769,7 @@ async def test_one_that_left_before_its_first_request_is_not_searched() -> None:
 @virtually
 async def test_a_leaving_records_dead_letter_gets_one_try() -> None:
     """With no time left a dead letter is written if the topic works at once; else its record stays open."""
-    for failure, watermark in ((None, 1), (DeadLetterFailed("timed_out", "Check the brokers."), 0)):
+    for failure, watermark in ((None, 1), (WriteFailed("timed_out", "Check the brokers."), 0)):
         scene, owner = Scene(refusing(0)), owner_at()
         scene.dead_letters.failure = failure
         owner.is_leaving = True
@@ -782,7 +782,7 @@ async def test_a_leaving_records_dead_letter_gets_one_try() -> None:
 async def test_a_dead_letter_under_way_when_its_partition_leaves_is_not_tried_again() -> None:
     """After hours of failure the last try ends the wait: a partition that leaves waits for no back-off."""
     scene, owner = Scene(refusing(0)), owner_at()
-    scene.dead_letters.failure = DeadLetterFailed("timed_out", "Check the brokers.")
+    scene.dead_letters.failure = WriteFailed("timed_out", "Check the brokers.")
     scene.dead_letters.latency_s = 10.0
     work = scene.start(open_events(owner, [0]))
     await scene.dead_letters.until_tried(10)

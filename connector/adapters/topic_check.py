@@ -1,4 +1,4 @@
-"""Before the start: is the dead-letter topic there, and may it be written?
+"""Before the start: are the topics there that the connector writes to, and may they be written?
 
 Promise: a topic that is missing or closed is found before the first record is read, with what to mend; a broker that
 does not answer is not taken for a missing topic.
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 
 _LIST_TIMEOUT_S: Final = 5.0  # a stop during the start waits for it
 _CREATE_TIMEOUT_S: Final = 10.0
-_RIGHTS_TIMEOUT_S: Final = 2.0  # a courtesy: without an answer the first dead letter finds out
+_RIGHTS_TIMEOUT_S: Final = 2.0  # a courtesy: without an answer the first record finds out
 
 
 class TopicUnusable(Exception):  # noqa: N818 - it says what is wrong
-    """The dead-letter topic cannot be used, and waiting does not mend it; the text says what does."""
+    """A topic cannot be used, and waiting does not mend it; the text says what does."""
 
 
 def check_topic(
-    properties: Mapping[str, Any], topic: str, create: CreateTopic | None, *, logger: logging.Logger
+    properties: Mapping[str, Any], topic: str, create: CreateTopic | None, *, setting: str, logger: logging.Logger
 ) -> None:
     """Check that a topic exists and may be written; create it where that was asked for. Blocks.
+
+    `setting` is the section of the config that holds the topic.
 
     Raises:
         TopicUnusable: it is missing, or this principal may not write to it.
@@ -44,7 +46,7 @@ def check_topic(
     if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         raise TopicUnusable(f"this principal may not see the topic {topic}: allow it to describe and write it")
     if found is None or (error is not None and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART):
-        _create(admin, topic, create)
+        _create(admin, topic, create, setting)
         return
     if error is not None:
         raise KafkaException(error)
@@ -52,10 +54,10 @@ def check_topic(
         raise TopicUnusable(f"this principal may not write to the topic {topic}: allow it")
 
 
-def _create(admin: AdminClient, topic: str, create: CreateTopic | None) -> None:
+def _create(admin: AdminClient, topic: str, create: CreateTopic | None, setting: str) -> None:
     if create is None:
         raise TopicUnusable(
-            f"the topic {topic} does not exist: create it, or let the connector do it with dead_letter.create"
+            f"the topic {topic} does not exist: create it, or let the connector do it with {setting}.create"
         )
     new = NewTopic(topic, num_partitions=create.partitions, replication_factor=create.replication_factor)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from connector.adapters.dead_letter_check import TopicUnusable, check_topic
+from connector.adapters.topic_check import TopicUnusable, check_topic
 from connector.config import CreateTopic
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ LOGGER = logging.getLogger("librdkafka")
 
 
 def check(bootstrap_servers: str, topic: str, create: CreateTopic | None = None) -> None:
-    check_topic({"bootstrap.servers": bootstrap_servers, "log_level": 0}, topic, create, logger=LOGGER)
+    check_topic(
+        {"bootstrap.servers": bootstrap_servers, "log_level": 0}, topic, create, setting="dead_letter", logger=LOGGER
+    )
 
 
 def test_a_topic_that_is_there_is_fine(kafka: Kafka) -> None:
@@ -56,13 +58,13 @@ def test_a_topic_that_cannot_be_created_is_refused(kafka: Kafka) -> None:
 
 def test_a_broker_that_says_nothing_of_rights_is_believed(embedded_kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker without that request has the topic: the first dead letter finds out the rest."""
-    monkeypatch.setattr("connector.adapters.dead_letter_check._RIGHTS_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("connector.adapters.topic_check._RIGHTS_TIMEOUT_S", 0.2)
     Producer({"bootstrap.servers": embedded_kafka}).list_topics("dead", timeout=10)
     check(embedded_kafka, "dead")
 
 
 def test_a_broker_that_is_away_is_not_taken_for_a_missing_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an answer nothing is known: it is tried again."""
-    monkeypatch.setattr("connector.adapters.dead_letter_check._LIST_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("connector.adapters.topic_check._LIST_TIMEOUT_S", 0.2)
     with pytest.raises(KafkaException):
         check("127.0.0.1:1", "dead", CreateTopic(partitions=1, replication_factor=1))

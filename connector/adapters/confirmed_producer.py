@@ -1,0 +1,145 @@
+"""Writes records to Kafka, each of which counts when all in-sync replicas have it.
+
+Promise: `write` returns only when its record is confirmed. What failed is reported with what mends it, and can be
+written again; a producer that failed fatally is replaced. A retry inside the client doubles nothing.
+
+Not promised: what to do while a topic cannot be written; `writing.py` holds the route. Order is not kept either.
+
+The producer's calls do not block, so they run on the event loop. Delivery reports are fetched while any is due, by one
+task for all writes: what a record costs does not depend on how many are under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from connector.ports import WriteFailed
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    OutgoingHeaders = list[tuple[str, str | bytes | None]]
+
+_POLL_INTERVAL_S: Final = 0.005  # it adds half of itself to each confirmation, and one poll fetches all reports
+
+_MISSING: Final = "Create {name}, or set {setting}.create."
+_REMEDIES: Final[dict[int, str]] = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: _MISSING,
+    KafkaError._UNKNOWN_TOPIC: _MISSING,  # noqa: SLF001 - public in librdkafka
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Allow this principal to write to {name}.",
+    KafkaError.MSG_SIZE_TOO_LARGE: "Raise max.message.bytes of {name} above {largest}.",
+    KafkaError.POLICY_VIOLATION: "Read the broker's policy for {name}; it refuses the record.",
+    KafkaError.INVALID_RECORD: "A compacted topic takes no record without a key: set cleanup.policy=delete.",
+}
+_ANY_REMEDY: Final = "Check that the brokers can be reached and the topic takes writes."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A topic to write to, and the words with which remedies speak of it."""
+
+    topic: str
+    name: str  # such as "the dead-letter topic"
+    setting: str  # the section of the config that holds it
+    largest: str  # what its records may be as large as
+
+    def remedy(self, code: int) -> str:
+        """What mends an error of Kafka's."""
+        return _REMEDIES.get(code, _ANY_REMEDY).format(name=self.name, setting=self.setting, largest=self.largest)
+
+
+class ConfirmedProducer:
+    """Writes to any number of topics. Owned by the event loop."""
+
+    def __init__(self, properties: Mapping[str, Any], *, logger: logging.Logger) -> None:
+        self._properties = dict(properties)
+        self._logger = logger
+        self._producer: Producer | None = None
+        self._due: set[asyncio.Future[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
+
+    async def write(
+        self,
+        destination: Destination,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: OutgoingHeaders,
+        timestamp_ms: int = 0,
+    ) -> None:
+        """Write one record and wait until the broker has confirmed it; without a timestamp it gets the time of now.
+
+        Raises:
+            WriteFailed: it is not written; write it again later.
+        """
+        confirmed = asyncio.get_running_loop().create_future()
+        self._due.add(confirmed)
+        confirmed.add_done_callback(self._due.discard)
+
+        def report(error: KafkaError | None, _: Message) -> None:
+            self._confirm(confirmed, destination, error)
+
+        try:
+            if self._producer is None:
+                self._producer = Producer(self._properties, logger=self._logger)
+            self._producer.produce(
+                destination.topic, value=value, key=key, headers=headers, timestamp=timestamp_ms, on_delivery=report
+            )
+        except BufferError:
+            self._due.discard(confirmed)
+            raise WriteFailed("queue_full", "Nothing to mend here: it is written again.") from None
+        except KafkaException as error:
+            self._due.discard(confirmed)
+            raise self._failed(destination, error.args[0]) from error
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
+        await confirmed
+
+    async def close(self) -> None:
+        """Stop asking for reports. What is not confirmed by now stays open in its source topic."""
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer = None
+
+    def _confirm(self, confirmed: asyncio.Future[None], destination: Destination, error: KafkaError | None) -> None:
+        if confirmed.done():  # whoever waited was cancelled: the record stays open and comes again
+            return
+        if error is None:
+            confirmed.set_result(None)
+            return
+        failure = self._failed(destination, error)
+        if not confirmed.done():  # a fatal error has failed every write by now, this one too
+            confirmed.set_exception(failure)
+
+    def _failed(self, destination: Destination, error: KafkaError) -> WriteFailed:
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - only the code tells it in a report
+            self._replace()
+        return WriteFailed(error.name().lower().strip("_"), destination.remedy(error.code()))
+
+    def _replace(self) -> None:
+        """Throw the producer away: an idempotent one that failed fatally never delivers again.
+
+        Its reports never come either, so every write under way fails here and is written again.
+        """
+        self._producer = None
+        for confirmed in tuple(self._due):
+            if not confirmed.done():
+                confirmed.set_exception(WriteFailed("producer_fatal", "Nothing to mend here: a new one is made."))
+
+    async def _poll(self) -> None:
+        """Fetch delivery reports until none is due."""
+        while self._due:
+            try:
+                if self._producer is not None:
+                    self._producer.poll(0)
+            except KafkaException:  # it raises what is fatal
+                self._replace()
+            await asyncio.sleep(_POLL_INTERVAL_S)
