@@ -84,7 +84,6 @@ def assemble(config: Config) -> Assembly:
     telemetry = Telemetry([route.name for route in config.routes])
     logger = logging.getLogger(KAFKA_LOGGER)
     dead_letters = _dead_letters(config, logger)
-    responses = ConfirmedProducer(response_producer_properties(config.kafka_properties()), logger=logger)
     edge = EdgeClient(_http_settings(config))
     surroundings = Surroundings(
         edge=edge,
@@ -96,7 +95,7 @@ def assemble(config: Config) -> Assembly:
     shared = _Shared(
         surroundings=surroundings,
         dead_letters=dead_letters,
-        responses=responses,
+        responses=ConfirmedProducer(response_producer_properties(config.kafka_properties()), logger=logger),
         progress=Progress(),
         allowances=_allowances(config),
     )
@@ -118,7 +117,7 @@ def assemble(config: Config) -> Assembly:
         edge=edge,
         credentials=surroundings.credentials,
         dead_letters=dead_letters,
-        responses=responses,
+        responses=shared.responses,
     )
 
 

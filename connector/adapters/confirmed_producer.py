@@ -36,7 +36,7 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.POLICY_VIOLATION: "Read the broker's policy for {name}; it refuses the record.",
     KafkaError.INVALID_RECORD: "A compacted topic takes no record without a key: set cleanup.policy=delete.",
 }
-_ANY_REMEDY: Final = "Check that the brokers can be reached and the topic takes writes."
+_ANY_REMEDY: Final = "Check that the brokers can be reached and {name} takes writes."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

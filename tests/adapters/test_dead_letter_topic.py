@@ -187,7 +187,7 @@ async def test_nothing_is_confirmed_while_no_broker_answers() -> None:
             with pytest.raises(WriteFailed) as caught:
                 await bury(writer)
     assert caught.value.cause == "msg_timed_out"
-    assert caught.value.remedy == "Check that the brokers can be reached and the topic takes writes."
+    assert caught.value.remedy == "Check that the brokers can be reached and the dead-letter topic takes writes."
 
 
 async def test_close_does_not_wait_for_what_is_not_confirmed() -> None:

@@ -23,6 +23,7 @@ from connector.gate import EndpointPause, Gate
 from connector.outcomes import Outcomes
 from connector.progress import Progress
 from connector.request import RouteTarget
+from connector.responses import Responses
 from connector.sending import Sender, Surroundings
 from connector.telemetry import Telemetry
 
@@ -165,6 +166,41 @@ class FakeDeadLetters:
             await self._tried.wait()
 
 
+@dataclass(slots=True)
+class FakeResponses:
+    """A responses topic that can be made to fail."""
+
+    failure: WriteFailed | None = None
+    latency_s: float = 0.01
+    tries: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    written: dict[int, tuple[str, bytes]] = field(default_factory=dict)  # by offset: request id, handles
+    _tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
+        assert route
+        assert datastream == DATASTREAM
+        self.tries += 1
+        self._tried.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self.latency_s)
+        self.at_once -= 1
+        if self.failure:
+            raise self.failure
+        offset = record.offset()
+        assert offset is not None
+        assert offset not in self.written, "a record must be answered once"
+        self.written[offset] = (request_id, handles)
+
+    async def until_tried(self, count: int) -> None:
+        """Wait until so many writes were tried."""
+        while self.tries < count:
+            self._tried.clear()
+            await self._tried.wait()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteScene:
     """One route's delivery, and what it works with."""
@@ -189,11 +225,15 @@ class Scene:
         kind: EndpointKind = "collect",
         dead_letters_gateway_faults: bool = False,
         dead_letters_reported: bool = False,
+        response_types: Sequence[str] | None = None,
     ) -> None:
+        """With `response_types`, all where it is empty, answers are handed on."""
         self._clock = asyncio.get_running_loop().time
         self.edge = ScriptedEdge(script)
         self.tokens = FakeTokens()
         self.dead_letters = FakeDeadLetters()
+        self.responses = FakeResponses()
+        self._response_types = response_types
         self.telemetry = Telemetry(routes, clock=self._clock)
         self._pause = EndpointPause()
         self._kind = kind
@@ -237,6 +277,10 @@ class Scene:
         )
         outcomes = Outcomes(name, gate, self.telemetry, Progress())
         burial = Burial(DATASTREAM, self.dead_letters, outcomes, gate, wait)
+        responses = None
+        if self._response_types is not None:
+            types = frozenset(self._response_types)
+            responses = Responses(DATASTREAM, types, self.responses, outcomes, gate, wait)
         surroundings = Surroundings(
             edge=self.edge,
             credentials=self.tokens,
@@ -254,6 +298,7 @@ class Scene:
             outcomes=outcomes,
             burial=burial,
             body_limit=body_limit,
+            responses=responses,
         )
         return RouteScene(delivery=delivery, burial=burial, gate=gate, outcomes=outcomes, body_limit=body_limit)
 

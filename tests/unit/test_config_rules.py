@@ -142,6 +142,16 @@ def test_the_edge_settings_fit_together(edge: dict[str, object], place: str | No
         ({"endpoint": "interact", "batch": {}}, "routes[0].batch"),
         ({"endpoint": "interact", "silent": True}, "routes[0].silent"),
         ({"endpoint": "interact", "silent": False}, None),
+        ({"endpoint": "interact", "responses": {"topic": "r"}}, None),
+        ({"endpoint": "interact", "responses": {"topic": "xdm.web"}}, "routes[0].topics[0]"),
+        ({"endpoint": "interact", "responses": {"topic": "r"}, "topics": ["^r$"]}, "routes[0].topics[0]"),
+        ({"endpoint": "interact", "responses": {"topic": "xdm.dead-letter"}}, "routes[0].responses.topic"),
+        ({"endpoint": "interact", "responses": {"topic": "a b"}}, "routes[0].responses.topic"),
+        ({"endpoint": "interact", "responses": {"types": ["a"]}}, "routes[0].responses.topic"),
+        ({"endpoint": "interact", "responses": {"topic": "r", "types": ["a b"]}}, "routes[0].responses.types[0]"),
+        ({"endpoint": "interact", "responses": {"topic": "r", "types": []}}, None),
+        ({"endpoint": "collect", "responses": {"topic": "r"}}, "routes[0].responses"),
+        ({"responses": {"topic": "r"}}, "routes[0].responses"),
         ({"endpoint": "collect", "silent": True, "batch": {"max_events": 1}}, None),
         ({"endpoint": "interact", "order": "key"}, None),
         ({"endpoint": "collect", "order": "none"}, None),
@@ -187,6 +197,15 @@ def test_a_topic_belongs_to_one_route(one: list[str], other: list[str], clash: b
     messages = said(routes({"topics": one}, {"name": "second", "topics": other}))
     assert bool(messages) is clash
     assert all(message.startswith("routes[1].topics[") for message in messages)
+
+
+def test_no_other_route_reads_the_responses() -> None:
+    """A loop over two routes is a loop; two routes may share a responses topic."""
+    answering = {"endpoint": "interact", "responses": {"topic": "answers"}}
+    [message] = said(routes(answering, {"name": "second", "topics": ["answers"]}))
+    assert message.startswith("routes[1].topics[0]: matches a responses topic, so responses would be read again")
+    assert "routes[0].responses.topic is answers in line" in message
+    assert said(routes(answering, {"name": "second", "topics": ["b"], **answering})) == []
 
 
 def test_route_names_are_unique() -> None:

@@ -15,6 +15,8 @@ from connector.adapters.kafka_properties import (
     producer_properties,
     refused_producer_properties,
     refused_properties,
+    refused_response_properties,
+    response_producer_properties,
 )
 
 SMALLEST: dict[str, Any] = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g"}
@@ -37,9 +39,10 @@ def test_no_config_takes_a_promise_of_the_consumer(name: str, value: object) -> 
 
 @pytest.mark.parametrize(("name", "value"), PRODUCER_PROMISES.items())
 def test_no_config_takes_a_promise_of_the_producer(name: str, value: object) -> None:
-    """What makes a dead letter safe is set here, whatever either section says."""
+    """What makes a dead letter or a response safe is set here, whatever a config says."""
     assert producer_properties(SMALLEST, {})[name] == value
     assert producer_properties({**SMALLEST, name: "something else"}, {name: "something else"})[name] == value
+    assert response_producer_properties({**SMALLEST, name: "something else"})[name] == value
 
 
 def test_a_config_wins_over_a_default() -> None:
@@ -50,6 +53,16 @@ def test_a_config_wins_over_a_default() -> None:
     assert producer_properties(kafka, {})["linger.ms"] == "1"
     assert producer_properties(kafka, {"linger.ms": "2", "client.id": "dead"})["linger.ms"] == "2"
     assert producer_properties(kafka, {"linger.ms": "2", "client.id": "dead"})["client.id"] == "dead"
+
+
+def test_the_responses_producer_has_the_shared_properties() -> None:
+    """It takes what `kafka` says of producers, and gives a key the partition that Java's clients would."""
+    properties = response_producer_properties({**SMALLEST, "linger.ms": "1", "max.poll.interval.ms": "60000"})
+    assert (properties["linger.ms"], properties["partitioner"]) == ("1", "murmur2_random")
+    assert not {"group.id", "max.poll.interval.ms"} & properties.keys()
+    assert response_producer_properties({**SMALLEST, "partitioner": "random"})["partitioner"] == "random"
+    assert [name for name, _ in refused_response_properties({**SMALLEST, "linger.ms": "x"})] == ["linger.ms"]
+    assert refused_response_properties(SMALLEST) == []
 
 
 def test_each_client_gets_its_own() -> None:
@@ -69,6 +82,7 @@ def test_the_clients_take_their_properties_without_a_warning(capfd: pytest.Captu
     kafka = {**SMALLEST, "group.protocol": protocol}
     Consumer({**consumer_properties(kafka), "bootstrap.servers": ""}).close()
     Producer({**producer_properties(kafka, {}), "bootstrap.servers": ""}).flush()
+    Producer({**response_producer_properties(kafka), "bootstrap.servers": ""}).flush()
     AdminClient({**admin_properties(kafka), "bootstrap.servers": ""}).poll(0)
     said = capfd.readouterr().err.splitlines()
     assert [line for line in said if "No `bootstrap.servers` configured" not in line] == []
