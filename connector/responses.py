@@ -5,7 +5,7 @@ and is settled when the broker has confirmed that record, never before; while th
 holds, and nothing is dropped.
 
 Not promised: one record only. An event whose response was not confirmed when its assignment ended is delivered and
-answered again by its partition's next owner.
+answered again by its partition's next owner; a response whose confirmation got lost in an outage is written again.
 
 Owner: the event loop. One `Responses` serves one route.
 """

@@ -201,7 +201,7 @@ def test_a_topic_belongs_to_one_route(one: list[str], other: list[str], clash: b
 
 def test_no_other_route_reads_the_responses() -> None:
     """A loop over two routes is a loop; two routes may share a responses topic."""
-    answering = {"endpoint": "interact", "responses": {"topic": "answers"}}
+    answering: dict[str, object] = {"endpoint": "interact", "responses": {"topic": "answers"}}
     [message] = said(routes(answering, {"name": "second", "topics": ["answers"]}))
     assert message.startswith("routes[1].topics[0]: matches a responses topic, so responses would be read again")
     assert "routes[0].responses.topic is answers in line" in message
