@@ -22,10 +22,10 @@ _COMMITS: Final = "the connector commits an offset itself, and only after a fina
 _START: Final = "the connector picks the start of a partition itself; set consume.start_at"
 _STORE: Final = "offsets are kept in the consumer group, where every copy of the connector finds them"
 _CALLBACK: Final = "callbacks belong to the connector; a config file cannot hold code"
-_CONFIRMED: Final = "a dead letter counts only when all in-sync replicas have it, once and in order"
-_DELIVERY: Final = "an event is settled by the broker's confirmation of its dead letter, so each one is reported"
+_CONFIRMED: Final = "a dead letter or a response counts only when all in-sync replicas have it, once and in order"
+_DELIVERY: Final = "an event is settled by the broker's confirmation of its dead letter or response: each is reported"
 _ALIAS: Final = "write bootstrap.servers, its one name here"
-_TRANSACTION: Final = "each dead letter is confirmed by itself; an open transaction would hide it from readers"
+_TRANSACTION: Final = "each record is confirmed by itself; an open transaction would hide it from readers"
 
 _CONSUMER: Final = {
     "auto.commit.enable": _COMMITS,

@@ -93,6 +93,16 @@ def test_a_property_that_librdkafka_refuses_is_named_with_its_place(tmp_path: Pa
     assert f"{tmp_path / 'c.yaml'}:12: dead_letter.kafka.compression.type: Invalid value" in own
 
 
+def test_what_only_the_responses_producer_is_given_is_looked_at_too(tmp_path: Path) -> None:
+    """The dead letters' own properties hide nothing that the responses' producer would be refused with."""
+    wrong = GOOD.replace("  group.id", "  linger.ms: long\n  group.id")
+    wrong = wrong.replace("datastream_id: d}", "datastream_id: d, endpoint: interact, responses: {topic: answers}}")
+    result = check(tmp_path, wrong + "  kafka: {linger.ms: 5}\n")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"{tmp_path / 'c.yaml'}:3: kafka.linger.ms: Invalid value")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_a_missing_property_is_told_at_the_section(tmp_path: Path) -> None:
     """What is missing stands nowhere: the section is named in which it belongs."""
     wrong = GOOD.replace("  group.id", "  security.protocol: SASL_PLAINTEXT\n  sasl.mechanisms: PLAIN\n  group.id")
