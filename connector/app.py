@@ -23,9 +23,10 @@ from connector.adapters.ims import ClientCredentials
 from connector.adapters.kafka_properties import admin_properties
 from connector.adapters.status_server import StatusServer
 from connector.adapters.topic_check import TopicUnusable, check_topic
-from connector.assembly import Assembly, assemble, responses_setting
+from connector.assembly import Assembly, assemble
 from connector.logs import KAFKA_LOGGER
 from connector.ports import SourceFatal, TokenFailed
+from connector.route_assembly import responses_setting
 from connector.sending import Defect
 from connector.summary import Summary
 
@@ -88,6 +89,8 @@ async def _run(config: Config, assembly: Assembly) -> ExitCode:
             return ExitCode.STOPPED
         summary = Summary(assembly, interval_s=config.logging.summary_interval_ms / 1000)
         background.append(asyncio.create_task(summary.run()))
+        if assembly.shares is not None:
+            background.append(asyncio.create_task(assembly.shares.run()))
         return await _run_pipeline(assembly)
     except StartRefused as refusal:
         telemetry.start_refused(str(refusal))

@@ -17,7 +17,7 @@ from connector.core.codes import Action
 from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
 from connector.core.suspicion import is_gateway_fault
 from connector.request import Request, Shipment
-from connector.sending import Unsent, is_reset_for_its_size
+from connector.sending import Unsent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ class Delivery:
             return Named(frozenset(place_in_group[request.positions[place]] for place in verdict.places))
         if verdict.action is Action.ISOLATE:
             return Fate.REFUSED
-        if is_gateway_fault(verdict) and is_reset_for_its_size(request):
+        if is_gateway_fault(verdict) and request.is_reset_for_its_size:
             request.shipment.reset_bytes = max(request.shipment.reset_bytes, request.size_bytes)
             return Fate.TOO_LARGE
         return Fate.FAILED
@@ -145,7 +145,7 @@ class Delivery:
 
     async def _accept(self, request: Request, verdict: Verdict) -> None:
         """Settle what was accepted, but for what is a dead letter as well or waits for its response."""
-        self._gate.succeeded()
+        self._gate.succeeded(started_at=request.started_at)
         if verdict.reports:
             self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
             self._set_reported_apart(request, verdict)

@@ -267,7 +267,8 @@ def _idle_assembly() -> Assembly:
     idle = Telemetry(["a-route"])
     for counts in idle.routes.values():
         counts.answers["accepted"] = counts.rejections["not_json"] = 0
-    return cast("Assembly", SimpleNamespace(telemetry=idle, pipeline=SimpleNamespace(owners=())))
+    paces = {"an-endpoint": SimpleNamespace(units_per_s=0.0)}
+    return cast("Assembly", SimpleNamespace(telemetry=idle, paces=paces, pipeline=SimpleNamespace(owners=())))
 
 
 # Markdown

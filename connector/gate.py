@@ -12,19 +12,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connector.line import Line
+from connector.line import Budget, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connector.core.pacing import Allowance, Concurrency
-
-
-@dataclass(slots=True)
-class EndpointPause:
-    """The moment, in monotonic seconds, before which an endpoint wants no request from anybody."""
-
-    until: float = float("-inf")
+    from connector.core.pacing import Concurrency
+    from connector.pace import Pace
 
 
 @dataclass(slots=True)
@@ -41,11 +35,10 @@ class Gate:
     """The gate of one route."""
 
     __slots__ = (
-        "_allowance",
         "_clock",
         "_concurrency",
         "_cut",
-        "_pause",
+        "_pace",
         "_probe_interval_s",
         "hold",
         "is_failing",
@@ -57,18 +50,17 @@ class Gate:
         self,
         *,
         concurrency: Concurrency,
-        pause: EndpointPause,
-        allowance: Allowance,
+        pace: Pace,
         probe_interval_s: float,
         clock: Callable[[], float],
+        budget: Budget | None = None,
     ) -> None:
         self._concurrency = concurrency
-        self._pause = pause
-        self._allowance = allowance
+        self._pace = pace
         self._probe_interval_s = probe_interval_s
         self._clock = clock
         self._cut = asyncio.Event()
-        self.places = Line(lambda: concurrency.limit)
+        self.places = Line(lambda: concurrency.limit, budget)
         """For the requests under way."""
         self.searches = Line(lambda: max(1, concurrency.limit // 2))
         """For batches whose events at fault are being found: a burst of bad ones leaves room for the good."""
@@ -79,7 +71,7 @@ class Gate:
     def is_blocked(self, who: object) -> bool:
         """Whether `who` has to wait before it may ask for a place; of a held route only the prober may pass."""
         now = self._clock()
-        if now < self._pause.until:
+        if now < self._pace.paused_until:
             return True
         if self.hold is None:
             return False
@@ -89,7 +81,7 @@ class Gate:
 
     async def wait(self, who: object) -> None:
         """Wait until it is worth looking at `is_blocked` again."""
-        until = self._pause.until
+        until = self._pace.paused_until
         if self.hold is not None and self.hold.prober is who:
             until = max(until, self.hold.probe_at)
         left = until - self._clock()
@@ -117,27 +109,33 @@ class Gate:
         self._cut = asyncio.Event()
         self.places.cut()
         self.searches.cut()
+        self._pace.cut(self)
 
-    async def keep_pace(self, units: int) -> None:
-        """Wait until so many request units are within the endpoint's allowance."""
-        wait_s = self._allowance.reserve(units, self._clock())
-        if wait_s > 0:
-            await self.sleep(wait_s)
+    async def take_units(self, units: int) -> bool:
+        """Wait for request units of the endpoint's allowance; False if the wait was cut, and nothing is taken then."""
+        return self._pace.take_at_once(units) or await self._pace.take(self, units)
 
-    def succeeded(self) -> None:
-        """An answer shows the endpoint at work."""
+    def succeeded(self, *, started_at: float) -> None:
+        """An answer, to a request that left at `started_at`, shows the endpoint at work."""
         self.is_failing = False
-        self._concurrency.succeeded()
+        self._concurrency.succeeded(started_at=started_at, now=self._clock())
         self.places.admit()
         self.searches.admit()
 
-    def failed(self, *, started_at: float, retry_after_s: float | None, is_resend: bool = False) -> None:
-        """A passing fault: fewer at once, and nobody before the moment that the endpoint named."""
+    def failed(
+        self, *, started_at: float, retry_after_s: float | None, is_resend: bool = False, is_spent: bool = False
+    ) -> None:
+        """A passing fault: fewer at once, and nobody before the moment that the endpoint named.
+
+        Where the endpoint says that the allowance is spent (429), fewer in a second too.
+        """
         now = self._clock()
         self.is_failing = True
         self._concurrency.failed(started_at=started_at, now=now, is_resend=is_resend)
+        if is_spent:
+            self._pace.lower(started_at=started_at)
         if retry_after_s is not None:
-            self._pause.until = max(self._pause.until, now + retry_after_s)
+            self._pace.pause(now + retry_after_s)
 
     def close(self, cause: str, prober: object) -> bool:
         """Hold the route; `prober` alone may pass, after an interval. True if that, or the cause, is new."""

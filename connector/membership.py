@@ -52,6 +52,8 @@ class Membership:
         self._generation = 0
         self.owners: dict[PartitionOffsets, Route] = {}
         """The partitions of this member, with the route that their records take."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after partitions came or went."""
         self.fatal: SourceFatal | None = None
         """Why Kafka's client cannot go on."""
         self.is_ending = False
@@ -64,6 +66,7 @@ class Membership:
         owners = [self._begin(start) for start in starts]
         self._telemetry.partitions_assigned(owners)
         self._source.pause([owner for owner in owners if owner.is_leaving or self.owners[owner].is_paused])
+        self.on_change()
         return owners
 
     def _begin(self, start: Start) -> PartitionOffsets:
@@ -133,6 +136,7 @@ class Membership:
             self._commits.forget(owner)
         for route in self._routes:
             route.gate.cut()
+        self.on_change()
 
     def commit_ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
         """Note how a commit ended."""

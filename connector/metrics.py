@@ -69,6 +69,14 @@ class ConnectorMetrics(Collector):
         yield CounterMetricFamily("xdm_connector_commit_failures", "Commits that failed.", telemetry.commit_failures)
         yield CounterMetricFamily("xdm_connector_rebalances", "Assignments and revocations.", telemetry.rebalances)
         yield CounterMetricFamily("xdm_connector_source_faults", "Faults of Kafka's client.", telemetry.source_faults)
+        rate = GaugeMetricFamily(
+            "xdm_connector_request_units_per_second",
+            "Request units that this member may spend in a second now; 0 in a pause that the endpoint asked for.",
+            labels=["endpoint"],
+        )
+        for endpoint, pace in self._assembly.paces.items():
+            rate.add_metric([endpoint], pace.units_per_s)
+        yield rate
         owners = self._assembly.pipeline.owners
         yield GaugeMetricFamily("xdm_connector_partitions", "Partitions that this member owns.", len(owners))
         yield GaugeMetricFamily(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from confluent_kafka import KafkaError
 
@@ -96,6 +96,14 @@ class Source(Protocol):
 
     async def close(self, timeout_s: float) -> bool:
         """Leave the group; False if that did not end in time."""
+        ...
+
+
+class PartitionCounts(Protocol):
+    """Who knows how large the topics are."""
+
+    async def partition_counts(self, reads: Callable[[str], bool]) -> Mapping[str, int] | None:
+        """How many partitions each topic has that `reads` says yes to, None where the brokers do not say."""
         ...
 
 

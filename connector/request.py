@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from connector.core.codes import Action, NoAnswer
 from connector.core.offsets import runs
+from connector.core.pacing import UNIT_BYTES
 from connector.core.suspicion import Evidence, Health, is_doubtful
 from connector.model import Event, Rejection
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from connector.core.offsets import PartitionOffsets
     from connector.core.verdict import EndpointKind, Verdict
 
+
+_RESETS: Final = 5  # of one request, with nobody to compare it with, before its body counts as too large for a proxy
 
 _random_bits: Final = random.Random().getrandbits  # seeded by the operating system, once
 
@@ -181,6 +184,14 @@ class Request:
             self.doubts_among_acceptances += 1
         self.accepted_at_last = health.acceptances
         self.doubts += 1
+
+    @property
+    def is_reset_for_its_size(self) -> bool:
+        """Whether connections break over a body that may be too large for something in between.
+
+        One request unit is what everything lets pass, and an outage must not tear every batch into single events.
+        """
+        return self.resets >= _RESETS and self.size_bytes > UNIT_BYTES and len(self.positions) > 1
 
     def evidence(self, health: Health) -> Evidence:
         """What speaks for its own events being at fault."""

@@ -21,7 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from connector.core.codes import Action
 from connector.core.handles import handles_of_type
 from connector.core.location_hints import HINT_TYPE, LocationHints
-from connector.core.pacing import UNIT_BYTES, request_units
+from connector.core.pacing import request_units
 from connector.core.retry import WaitForEdge, retry_after_s
 from connector.core.suspicion import Health, is_gateway_fault, is_strange, points_at_events
 from connector.core.verdict import Answer, Asked, Verdict, judge
@@ -65,7 +65,6 @@ _FINAL: Final = frozenset({Action.ACCEPT, Action.ISOLATE, Action.HALVE})
 """What ends the tries of a request whatever came before, and shows that the route's configuration works."""
 
 _TRIES_PER_TURN: Final = 8  # with the waits doubling from 200 ms to 30 s: about a minute
-_RESETS: Final = 5  # of one request, with nobody to compare it with, before its body counts as too large for a proxy
 
 
 class Sender:
@@ -98,22 +97,18 @@ class Sender:
         Raises:
             Defect: the endpoint answered that this connector broke a rule.
         """
-        unsent = await self._enter(request)
-        if unsent is not None:
-            return unsent
-        verdict = await self._attempt(request)
-        if self._is_final(request, verdict):
-            return verdict
+        last = await self._send(request)
+        if isinstance(last, Unsent) or self._is_final(request, last):
+            return last
         tries = AsyncRetrying(
             retry=retry_if_result(lambda last: isinstance(last, Verdict) and not self._is_final(request, last)),
             wait=self._wait,
             sleep=partial(self._rest, request),
             before_sleep=partial(self._react, request),
         )
-        last: Verdict | Unsent = verdict
         async for attempt in tries:
             if attempt.retry_state.attempt_number > 1:
-                last = await self._reenter(request) or await self._attempt(request)
+                last = await self._send_again(request)
             attempt.retry_state.set_result(last)
         return last
 
@@ -148,15 +143,25 @@ class Sender:
             else:
                 shipment.has_place = await self._gate.places.take()
 
-    async def _reenter(self, request: Request) -> Unsent | None:
-        """Before another try: like `_enter`, but the place is kept, unless others should have it.
+    async def _send_again(self, request: Request) -> Verdict | Unsent:
+        """Another try. The place is kept for it, unless others should have it.
 
         It is given up while places are fewer than before, and now and then in any case: a request that fails for its
         own sake must not keep the last place for ever.
         """
         if self._gate.places.is_crowded or request.attempts % _TRIES_PER_TURN == 0:
             self.leave_place(request.shipment)
-        return await self._enter(request)
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> Verdict | Unsent:
+        """One try, as soon as the request may leave."""
+        while True:
+            unsent = await self._enter(request)
+            if unsent is not None:
+                return unsent
+            verdict = await self._attempt(request)
+            if verdict is not None:
+                return verdict
 
     async def _rest(self, request: Request, seconds: float) -> None:
         """Wait before another try, unless nothing is left to try."""
@@ -164,8 +169,8 @@ class Sender:
         if request.positions:
             await self._gate.sleep(seconds)
 
-    async def _attempt(self, request: Request) -> Verdict:
-        """Send once and judge the answer."""
+    async def _attempt(self, request: Request) -> Verdict | None:
+        """Send once and judge the answer; None if the wait for its request units was cut."""
         target = self._target
         try:
             headers = await self._with.credentials.headers()
@@ -174,7 +179,8 @@ class Sender:
         events = request.events
         body = target.envelope.body([event.fragment for event in events])
         request.size_bytes = len(body)
-        await self._gate.keep_pace(request_units(len(body), target.upstreams))
+        if not await self._gate.take_units(request_units(len(body), target.upstreams)):
+            return None
         started_at = self._with.monotonic_s()
         request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
         counts = self._with.telemetry.routes[target.route]
@@ -219,7 +225,7 @@ class Sender:
             return False
         if len(request.positions) == 1 and evidence.is_alone:
             return self._target.dead_letters_gateway_faults and points_at_events(evidence, tries=tries)
-        return points_at_events(evidence, tries=tries) or is_reset_for_its_size(request)
+        return points_at_events(evidence, tries=tries) or request.is_reset_for_its_size
 
     async def _react(self, request: Request, state: RetryCallState) -> None:
         """Do what a verdict asks for before the next try."""
@@ -264,7 +270,8 @@ class Sender:
         pause_s = retry_after_s(
             verdict.retry_after, now_unix_s=self._with.unix_s(), max_s=self._wait.backoff.retry_after_max_s
         )
-        self._gate.failed(started_at=request.started_at, retry_after_s=pause_s, is_resend=request.attempts > 1)
+        is_resend, is_spent = request.attempts > 1, verdict.status == 429
+        self._gate.failed(started_at=request.started_at, retry_after_s=pause_s, is_resend=is_resend, is_spent=is_spent)
         self._with.telemetry.request_failed(self._target.route, verdict, wait_s=max(wait_s, pause_s or 0.0))
 
     async def _renew_token(self, request: Request, verdict: Verdict) -> None:
@@ -276,14 +283,6 @@ class Sender:
         request.token_was_renewed = True
         with suppress(TokenFailed):  # the next try asks again, and says why there is no token
             await self._with.credentials.renew(request.headers)
-
-
-def is_reset_for_its_size(request: Request) -> bool:
-    """Whether connections break over a body that may be too large for something in between.
-
-    One request unit is what everything lets pass, and an outage must not tear every batch into single events.
-    """
-    return request.resets >= _RESETS and request.size_bytes > UNIT_BYTES and len(request.positions) > 1
 
 
 def _without_token(failure: TokenFailed) -> Verdict:

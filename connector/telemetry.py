@@ -174,6 +174,10 @@ class Telemetry:
 
     # Requests
 
+    def share_changed(self, endpoint: str, share: float, *, units_per_s: float) -> None:
+        """This member's part of an endpoint's allowance is another one: partitions moved, or topics grew."""
+        self._log.info("share_changed", endpoint=endpoint, share=round(share, 4), units_per_s=round(units_per_s))
+
     def request_answered(self, route: str, verdict: Verdict, request: Request, *, size: int, seconds: float) -> None:
         """One request and what came of it: the canonical line, at debug."""
         counts = self.routes[route]

@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from connector.adapters.kafka_assignments import Assignments
 from connector.adapters.kafka_last_commit import commit_and_wait
+from connector.adapters.kafka_partition_counts import count_partitions
 from connector.adapters.kafka_starts import QUERY_TIMEOUT_S, find_starts
 from connector.ports import Slice, SourceFatal, Start
 
@@ -90,6 +91,12 @@ class KafkaSource:
     async def ends(self, owners: Sequence[PartitionOffsets]) -> list[int | None]:
         """The end offset of each partition as last heard from its broker, None where nothing was heard."""
         return await self._call(self._ends, tuple(owners))
+
+    async def partition_counts(self, reads: Callable[[str], bool]) -> dict[str, int] | None:
+        """How many partitions each topic has that `reads` says yes to, None where the brokers do not say."""
+        with suppress(RuntimeError):  # the client is closed: nobody needs to know any more
+            return await self._call(lambda: count_partitions(self._consumer, self._topics, reads))
+        return None
 
     async def close(self, timeout_s: float) -> bool:
         """Leave the group; False if the client did not end in time and was left behind."""

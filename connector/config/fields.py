@@ -11,7 +11,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -103,6 +103,13 @@ def _own_type(value: object) -> object:
     return scalar_value(value) if isinstance(value, Filled) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What values a setting takes, in words, where its type does not say it."""
+
+    what: str
+
+
 Int = Annotated[int, BeforeValidator(_own_type)]
 Flag = Annotated[bool, BeforeValidator(_own_type)]
 
@@ -182,6 +189,26 @@ SecretSetting = Annotated[
     PlainValidator(_secret_setting),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "minLength": 1}),
+]
+
+
+AUTO: Final = "auto"
+
+
+def _share(value: object) -> float | Literal["auto"]:
+    own = _own_type(value)
+    if own == AUTO:
+        return AUTO
+    if isinstance(own, bool) or not isinstance(own, int | float) or not 0 < own <= 1:
+        raise expected(f"{AUTO}, or a number above 0 and at most 1, such as 0.25")
+    return float(own)
+
+
+_SHARE_SCHEMA: Final = WithJsonSchema(
+    {"type": ["number", "string"], "exclusiveMinimum": 0, "maximum": 1, "pattern": rf"^{AUTO}$|\$\{{"}
+)
+Share = Annotated[
+    float | Literal["auto"], PlainValidator(_share), Described(f"`{AUTO}`, or a number above 0, to 1"), _SHARE_SCHEMA
 ]
 
 

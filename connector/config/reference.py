@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from connector.config.fields import Matching
+from connector.config.fields import Described, Matching
 from connector.config.kafka import refused_names
 from connector.config.rules import RULES
 from connector.config.schema import json_schema, plain_schema
@@ -123,7 +123,7 @@ def _value(setting: Setting, node: dict[str, Any]) -> str:
         return "list of text"
     if node["type"] == "object":
         return "librdkafka's properties"
-    form = next((each.what for each in setting.field.metadata if isinstance(each, Matching)), None)
+    form = next((each.what for each in setting.field.metadata if isinstance(each, Described | Matching)), None)
     if form is not None:
         return form
     bounds = f", {node['minimum']:,} to {node['maximum']:,}" if "minimum" in node else ""

@@ -9,6 +9,8 @@ from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, TopicParti
 from confluent_kafka.admin import AdminClient
 
 from tests.adapters.group import PARTITIONS
+from tests.adapters.kafka_member import CLASSIC
+from tests.adapters.kafka_member import member as new_member
 
 if TYPE_CHECKING:
     from tests.adapters.group import Group
@@ -180,3 +182,26 @@ async def test_a_commit_that_fails_is_told_with_its_reason(kafka_group: Group) -
         ((_, _, error),) = await member.commit()
     assert error is not None
     assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+async def test_the_partitions_of_topics_are_counted(group: Group) -> None:
+    """A topic that is read is counted whole, whoever owns its partitions; others are left out."""
+    async with group.member() as member:
+        await member.until(lambda: len(member.owners) == PARTITIONS)
+        assert await member.source.partition_counts(lambda topic: topic == group.topic) == {group.topic: PARTITIONS}
+        assert await member.source.partition_counts(lambda _: False) == {}
+    assert await member.source.partition_counts(lambda _: True) is None
+
+
+async def test_topics_of_a_pattern_are_counted_as_they_come(kafka_group: Group) -> None:
+    """Every topic that matches counts, one that is new included; a name that does not exist has no partitions."""
+    kafka, topic = kafka_group.kafka, kafka_group.topic
+    absent = kafka.unique_name()
+    async with new_member(kafka.bootstrap_servers, kafka_group.name, f"^{topic}.*", **CLASSIC) as member:
+        await member.until(lambda: len(member.owners) == PARTITIONS)
+        other = kafka.create_topic(f"{topic}-too", partitions=3)
+        counts = await member.source.partition_counts(lambda name: name.startswith(topic))
+        assert counts == {topic: PARTITIONS, other: 3}
+    async with new_member(kafka.bootstrap_servers, kafka_group.name, absent, topic, **CLASSIC) as member:
+        await member.until(lambda: len(member.owners) == PARTITIONS)
+        assert await member.source.partition_counts(lambda _: True) == {absent: 0, topic: PARTITIONS}

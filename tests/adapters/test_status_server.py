@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from connector.adapters.status_server import StatusServer
 from connector.assembly import assemble
 from connector.config import Listen
+from connector.core.rate import PLANNED_PART
 from connector.metrics import ROUTE_COUNTERS, ROUTE_GAUGES
 from connector.model import Rejection
 from connector.ports import Start
@@ -103,6 +104,7 @@ async def test_every_metric_is_there_from_the_start(assembly: Assembly) -> None:
     assert {f"{name}_total {route}" for name in ROUTE_COUNTERS for route in ("web", "app")} <= found.keys()
     assert {f"{name} {route}" for name in ROUTE_GAUGES for route in ("web", "app")} <= found.keys()
     assert {name.removesuffix("_total") for name in found} >= OF_THE_PROCESS
+    assert found.pop("request_units_per_second collect") > 0
     assert set(found.values()) == {0.0}
 
 
@@ -126,9 +128,27 @@ async def test_metrics_are_the_counts(assembly: Assembly) -> None:
         "answers_total http_404 app": 3,
         "source_faults_total": 1,
         "rebalances_total": 1,
+        "request_units_per_second collect": 6000 * PLANNED_PART,
         "partitions": 1,
         "open_records": 3,
     }
+
+
+async def test_the_rate_follows_the_assignment(assembly: Assembly) -> None:
+    """Each change of what this member owns moves its part of the allowance, and the gauge shows it."""
+    assert assembly.shares is not None
+    assembly.shares._known = {"xdm.web": 4, "xdm.app": 4}
+    membership = assembly.pipeline.membership
+
+    async def rate() -> float:
+        return (await metrics(assembly))["request_units_per_second collect"] / (6000 * PLANNED_PART)
+
+    web = await membership.assigned([Start("xdm.web", partition, 5, 5) for partition in range(4)])
+    assert await rate() == 0.5
+    await membership.revoked(web[:2])
+    assert await rate() == 0.25
+    await membership.lost(web[2:3])
+    assert await rate() == 0.125
 
 
 async def test_the_status_is_json_for_people(assembly: Assembly) -> None:

@@ -15,12 +15,14 @@ import orjson
 from connector.burial import Burial
 from connector.core.body_limit import BodyLimit
 from connector.core.envelope import COLLECT, INTERACT
-from connector.core.pacing import Allowance, Concurrency
+from connector.core.pacing import Concurrency
+from connector.core.rate import Rate
 from connector.core.retry import Backoff, WaitForEdge
 from connector.core.verdict import Answer, EndpointKind
 from connector.delivery import Delivery
-from connector.gate import EndpointPause, Gate
+from connector.gate import Gate
 from connector.outcomes import Outcomes
+from connector.pace import Pace
 from connector.progress import Progress
 from connector.request import RouteTarget
 from connector.responses import Responses
@@ -235,7 +237,7 @@ class Scene:
         self.responses = FakeResponses()
         self._response_types = response_types
         self.telemetry = Telemetry(routes, clock=self._clock)
-        self._pause = EndpointPause()
+        self._pace = Pace(Rate(1e9), clock=self._clock)
         self._kind = kind
         self._gateway_faults, self._reported = dead_letters_gateway_faults, dead_letters_reported
         self.routes = {name: self._route(name, most, WaitForEdge(BACKOFF, jitter)) for name in routes}
@@ -270,8 +272,7 @@ class Scene:
     def _route(self, name: str, most: int, wait: WaitForEdge) -> RouteScene:
         gate = Gate(
             concurrency=Concurrency(most),
-            pause=self._pause,
-            allowance=Allowance(1e9),
+            pace=self._pace,
             probe_interval_s=PROBE_INTERVAL_S,
             clock=self._clock,
         )

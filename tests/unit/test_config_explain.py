@@ -45,6 +45,22 @@ def test_numbers_have_bounds(path: str, low: int, high: int) -> None:
         ("routes/0/name", "Web", "expected 1 to 64 of: lower-case letters, digits, '-', '_'; found the text \"Web\""),
         ("logging/level", "warn", 'expected one of debug, info, warning, error; found the text "warn"; did you mean'),
         ("logging/level", 1, "expected one of debug, info, warning, error; found the number 1"),
+        (
+            "edge/request_units_per_second/share",
+            0,
+            "expected auto, or a number above 0 and at most 1, such as 0.25; found the number 0",
+        ),
+        ("edge/request_units_per_second/share", 1.5, "expected auto, or a number above 0 and at most 1, such as 0.25;"),
+        (
+            "edge/request_units_per_second/share",
+            True,
+            "expected auto, or a number above 0 and at most 1, such as 0.25;",
+        ),
+        (
+            "edge/request_units_per_second/share",
+            "0.5",
+            'expected auto, or a number above 0 and at most 1, such as 0.25; found the text "0.5"',
+        ),
         ("edge/base_url", None, "has no value; give it one, or remove the key to get its default"),
         ("edge/auth", None, "has no value; give it one, or remove the key to get its default"),
         ("routes/0/max_bytes", 5000, "unknown key here; it is a setting of routes.batch"),

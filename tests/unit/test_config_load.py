@@ -42,6 +42,7 @@ def test_the_smallest_file_gets_the_careful_defaults() -> None:
     assert config.consume.max_open_bytes == 67_108_864
     assert config.edge.auth is None
     assert config.edge.request_units_per_second.collect == 6000
+    assert config.edge.request_units_per_second.fixed_share is None
     assert config.routes[0].endpoint is Endpoint.COLLECT
     assert config.routes[0].batch.max_bytes == 64_000
     assert config.dead_letter.kafka == {}
@@ -228,3 +229,12 @@ def test_the_model_alone_refuses_unknown_keys() -> None:
     """A config made in code is held to the same types and bounds."""
     with pytest.raises(ValidationError):
         Config.model_validate(changed("edge/unknown", 1))
+
+
+@pytest.mark.parametrize(("share", "fixed"), [("auto", None), (0.25, 0.25), (1, 1.0)])
+def test_a_share_is_auto_or_a_number(share: str | float, fixed: float | None) -> None:
+    """Written as a number or filled in from the environment."""
+    path = "edge/request_units_per_second/share"
+    assert load(changed(path, share)).edge.request_units_per_second.fixed_share == fixed
+    filled = load(changed(path, "${SHARE}"), {"SHARE": str(share)})
+    assert filled.edge.request_units_per_second.fixed_share == fixed

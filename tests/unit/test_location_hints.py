@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from connector.assembly import route_target
 from connector.core.envelope import INTERACT
 from connector.core.location_hints import LocationHints
+from connector.route_assembly import route_target
 from tests.unit.config_sample import SAMPLE, changed, load
 
 VISITOR = b"visitor-1"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.core.pacing import Allowance, Concurrency, request_units
+from connector.core.latency import Latency
+from connector.core.pacing import Concurrency, request_units
 
 
 def test_begins_with_everything() -> None:
@@ -42,12 +46,12 @@ def test_grows_by_about_one_for_a_round_of_successes() -> None:
     while concurrency.limit < 16:
         before = concurrency.limit
         for _ in range(before):
-            concurrency.succeeded()
+            concurrency.succeeded(started_at=now, now=now)
         rounds += 1
         assert before <= concurrency.limit <= before + 1
     assert 15 <= rounds <= 20
     for _ in range(1000):
-        concurrency.succeeded()
+        concurrency.succeeded(started_at=now, now=now)
     assert concurrency.limit == 16
 
 
@@ -58,7 +62,7 @@ def test_stays_within_its_bounds(most: int, steps: list[tuple[bool, float]]) -> 
     for is_success, took_s in steps:
         now += took_s
         if is_success:
-            concurrency.succeeded()
+            concurrency.succeeded(started_at=now, now=now)
         else:
             concurrency.failed(started_at=now - took_s, now=now, is_resend=False)
         assert 1 <= concurrency.limit <= most
@@ -70,20 +74,76 @@ def test_a_request_costs_a_unit_for_each_started_8_kb_and_upstream() -> None:
     assert request_units(64_000, 2) == 16
 
 
-@given(
-    requests=st.lists(st.tuples(st.integers(1, 64), st.floats(0, 0.5)), min_size=1, max_size=200),
-    units_per_s=st.floats(1, 10_000),
-)
-def test_no_stretch_of_time_sees_more_units_than_its_allowance(
-    requests: list[tuple[int, float]], units_per_s: float
-) -> None:
-    """However requests come, between any two of them no more leaves than the time allows, and a tenth of a second."""
-    allowance, now, left = Allowance(units_per_s), 0.0, []
-    for units, gap in requests:
-        now += gap
-        left.append((now + allowance.reserve(units, now), units))
-    for i, (start, _) in enumerate(left):
-        total = 0
-        for end, units in left[i:]:
-            assert total <= units_per_s * (end - start + 0.1) + 1e-6 * (1 + total)
-            total += units
+def answers(concurrency: Concurrency, latency_s: float, *, start: float, rounds: int) -> float:
+    """Rounds in which as many requests as the limit allows are answered after a latency; when the last one ends."""
+    for _ in range(rounds):
+        for number in range(concurrency.limit):
+            sent_at = start + latency_s * number / concurrency.limit
+            concurrency.succeeded(started_at=sent_at, now=sent_at + latency_s)
+        start += latency_s
+    return start
+
+
+def test_slower_answers_lower_the_limit_before_anything_fails() -> None:
+    """An endpoint that needs twice as long has queues: fewer are under way, a tenth less for each slow round."""
+    concurrency = Concurrency(100)
+    now = answers(concurrency, 0.1, start=0.0, rounds=40)
+    assert concurrency.limit == 100
+    lowest, limits = 100, []
+    for _ in range(6):
+        now = answers(concurrency, 0.2, start=now, rounds=1)
+        limits.append(concurrency.limit)
+        lowest = min(lowest, concurrency.limit)
+    assert lowest <= 91
+    assert all(after >= before * 0.9 - 1 for before, after in pairwise([100, *limits])), limits
+
+
+def test_a_slower_endpoint_becomes_the_normal_one() -> None:
+    """One that is slower for good is no reason to stay small: the limit ends its fall and grows back to the most."""
+    concurrency = Concurrency(100)
+    now = answers(concurrency, 0.1, start=0.0, rounds=40)
+    now = answers(concurrency, 0.4, start=now, rounds=20)
+    assert 40 < concurrency.limit < 100
+    answers(concurrency, 0.4, start=now, rounds=80)
+    assert concurrency.limit == 100
+
+
+@given(st.lists(st.floats(1e-6, 0.015), min_size=50, max_size=400))
+def test_noise_of_milliseconds_lowers_nothing(latencies: list[float]) -> None:
+    """A busy event loop makes single answers ten times slower; that is no queue of the endpoint's."""
+    concurrency, now = Concurrency(100), 0.0
+    for latency_s in latencies:
+        now += latency_s
+        concurrency.succeeded(started_at=now - latency_s, now=now)
+        assert concurrency.limit == 100
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_even_spread_lowers_nothing(seed: int) -> None:
+    """Answers after 70 to 130 ms are what an endpoint at work looks like, and nobody slows down for them."""
+    concurrency, now, chance = Concurrency(100), 0.0, random.Random(seed)
+    for _ in range(2000):
+        now += 0.002
+        latency_s = chance.uniform(0.07, 0.13)
+        concurrency.succeeded(started_at=now - latency_s, now=now)
+        assert concurrency.limit == 100
+
+
+def test_a_new_normal_is_what_the_next_rise_is_measured_by() -> None:
+    """Nothing is left of the past after a while: neither its mean nor the leap away from it."""
+    concurrency = Concurrency(100)
+    now = answers(concurrency, 0.1, start=0.0, rounds=40)
+    now = answers(concurrency, 0.4, start=now, rounds=250)
+    assert concurrency.limit == 100
+    answers(concurrency, 0.8, start=now, rounds=4)
+    assert concurrency.limit < 100
+
+
+def test_what_left_before_the_round_says_nothing_of_it() -> None:
+    """Late answers of the round before would be held against the new one too."""
+    latency = Latency()
+    for _ in range(8):
+        assert not latency.has_risen(started_at=0.9, now=1.0)
+    for _ in range(20):
+        assert not latency.has_risen(started_at=0.9, now=9.0)
+    assert [latency.has_risen(started_at=8.0, now=9.0) for _ in range(8)] == [*[False] * 7, True]
