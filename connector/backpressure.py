@@ -53,7 +53,7 @@ class Backpressure:
             elif route.is_full and not route.is_paused and not is_brief:
                 route.is_paused = True
                 self._source.pause(owned_by(route, owners))
-                self._telemetry.consumption_paused(route.settings.name, "held" if route.gate.hold else "full")
+                self._telemetry.consumption_paused(route.settings.name, "held" if route.gate.is_held else "full")
 
 
 def owned_by(route: Route, owners: Mapping[PartitionOffsets, Route]) -> list[PartitionOffsets]:

@@ -1,7 +1,7 @@
 """Writes dead letters, however long that takes.
 
 Promise: a rejected record is settled when the broker has confirmed its dead letter, never before; while the topic
-cannot be written the route holds, and nothing is dropped.
+cannot be written the route holds, and nothing is dropped. What the brake does not let through waits (`brake.py`).
 
 Owner: the event loop. One `Burial` serves one route.
 """
@@ -49,6 +49,9 @@ class Burial:
                 burials.create_task(self._bury(event, rejection))
 
     async def _bury(self, event: Event, rejection: Rejection) -> None:
+        if not await self._outcomes.brake.admit(event, rejection):
+            self._outcomes.abandon([event])
+            return
         if await self._writing.until_confirmed(event, partial(self._write, event, rejection)):
             self._outcomes.telemetry.event_dead_lettered(self._outcomes.route, event.record, rejection)
             self._outcomes.settle([event])

@@ -1,4 +1,4 @@
-"""The commands: run, check, edge. `main` is what the installed script calls."""
+"""The commands: run, check, release, edge. `main` is what the installed script calls."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import gc
 import os
 import sys
+from enum import IntEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,8 +17,9 @@ from connector.adapters.kafka_properties import (
     refused_properties,
     refused_response_properties,
 )
+from connector.adapters.release_request import ask_release
 from connector.app import ExitCode, run
-from connector.config import Config, ConfigError, load_config
+from connector.config import Config, ConfigError, Listen, load_config
 from connector.config.document import read_document
 from connector.local.edge.command import HELP as EDGE_HELP
 from connector.local.edge.command import edge_command
@@ -33,6 +35,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold secrets
 )
+
+
+class ReleaseCode(IntEnum):
+    """How the command `release` ends."""
+
+    RELEASED = 0
+    UNREACHABLE = 1
+    """Nothing listens at `status.listen`, or not a connector."""
+    CONFIGURATION = ExitCode.CONFIGURATION.value
+    """The configuration is wrong, has no `status.listen` to call, or no such route."""
+    NOT_ON = 3
+    """There was nothing to release."""
+
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The YAML file; see config/reference.md.")]
 
@@ -55,6 +70,50 @@ def check(config: ConfigFile) -> None:
     """Check a configuration file, report everything that is wrong with it, and exit."""
     _load(config)
     typer.echo(f"{config}: fine")
+
+
+@app.command()
+def release(
+    config: ConfigFile,
+    route: Annotated[str, typer.Option("--route", "-r", help="The route's name.")],
+) -> None:
+    """Release a route whose brake is on, in the connector that runs with this configuration on this machine.
+
+    The brake holds a route of which too many events would be dead letters. Ends with 0 when it is released, 1 when
+    nothing can be reached, 2 when the configuration has no status.listen or no such route, 3 when the brake is not on.
+    """
+    listen = _status_address(config)
+    try:
+        reply = ask_release(listen, route)
+    except OSError as failure:
+        typer.echo(f"{listen} (status.listen): {failure.strerror or failure}; does the connector run here?", err=True)
+        raise typer.Exit(ReleaseCode.UNREACHABLE) from None
+    code = _RELEASE_CODES.get(reply.status, ReleaseCode.UNREACHABLE)
+    if code is ReleaseCode.UNREACHABLE:
+        typer.echo(f"{listen} (status.listen): answers {reply.status}: is that a connector?", err=True)
+    else:
+        typer.echo(reply.text, err=code is not ReleaseCode.RELEASED)
+    raise typer.Exit(code)
+
+
+_RELEASE_CODES: Final = {
+    200: ReleaseCode.RELEASED,
+    404: ReleaseCode.CONFIGURATION,
+    409: ReleaseCode.NOT_ON,
+}
+
+
+def _status_address(path: Path) -> Listen:
+    """Where the connector of a configuration listens, or the end of the process."""
+    status = _load(path).status
+    if status is None:
+        problem = "status.listen is not set, so nothing can be called; restart the connector to release its brakes"
+    elif status.listen.port == 0:
+        problem = "status.listen has port 0, so its port is known from the log alone (status_listening); set one"
+    else:
+        return status.listen
+    typer.echo(f"{path}: {problem}", err=True)
+    raise typer.Exit(ReleaseCode.CONFIGURATION)
 
 
 app.command("edge", help=EDGE_HELP)(edge_command)

@@ -71,6 +71,8 @@ class Delivery:
             await self._search(shipment, isolation)
         finally:
             self._leave_places(shipment)
+        # Together with the bad ones, which are known last: or those of many batches would seem to come in a row.
+        self._outcomes.brake.note(accepted=shipment.accepted)
         if isolation.at_fault or isolation.suspects or shipment.reported:
             burial = self._bury(shipment, isolation.at_fault)
             alone = [self._deliver(shipment.only(position)) for position in isolation.suspects]
@@ -149,6 +151,7 @@ class Delivery:
         if verdict.reports:
             self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
             self._set_reported_apart(request, verdict)
+        request.shipment.accepted += len(request.positions)
         if self._responses is None:
             self._outcomes.accept(request.runs, len(request.positions))
         else:  # the place is kept meanwhile: no more answers are in memory than requests may be under way

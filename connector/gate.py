@@ -41,6 +41,7 @@ class Gate:
         "_pace",
         "_probe_interval_s",
         "hold",
+        "is_braked",
         "is_failing",
         "places",
         "searches",
@@ -65,13 +66,20 @@ class Gate:
         self.searches = Line(lambda: max(1, concurrency.limit // 2))
         """For batches whose events at fault are being found: a burst of bad ones leaves room for the good."""
         self.hold: Hold | None = None
+        self.is_braked = False
+        """Whether the brake on dead letters is on: nobody probes that, and no probe ends it."""
         self.is_failing = False
         """Whether the last answer was a fault, or led to a hold: new requests are not worth a try at a stop."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the route waits for a person, for whatever cause."""
+        return self.is_braked or self.hold is not None
 
     def is_blocked(self, who: object) -> bool:
         """Whether `who` has to wait before it may ask for a place; of a held route only the prober may pass."""
         now = self._clock()
-        if now < self._pace.paused_until:
+        if now < self._pace.paused_until or self.is_braked:
             return True
         if self.hold is None:
             return False
@@ -87,6 +95,8 @@ class Gate:
         left = until - self._clock()
         if left > 0:
             await self.sleep(left)
+        elif self.is_braked:
+            await self.sleep(None)  # the release cuts it
         elif self.hold is not None and self.hold.prober is not None and self.hold.prober is not who:
             await self.sleep(None)  # the hold's end cuts it
         # Else the moment has come since `is_blocked` was asked: nobody would cut a sleep without an end.

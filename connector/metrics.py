@@ -30,6 +30,7 @@ ROUTE_COUNTERS: Final = {
 ROUTE_GAUGES: Final = {
     "in_flight": "Requests that wait for an answer.",
     "is_held": "1 while the route waits for a person to mend something.",
+    "brake_on": "1 while the brake on dead letters holds the route, until a person releases it.",
 }
 
 

@@ -14,6 +14,7 @@ from connector.core.offsets import runs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from connector.brake import RouteBrake
     from connector.core.offsets import PartitionOffsets
     from connector.gate import Gate
     from connector.model import Event
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 class Outcomes:
     """The effects of one route's verdicts."""
 
-    def __init__(self, route: str, gate: Gate, telemetry: Telemetry, progress: Progress) -> None:
+    def __init__(self, route: str, gate: Gate, telemetry: Telemetry, progress: Progress, brake: RouteBrake) -> None:
         self.route = route
+        self.brake = brake
         self.telemetry = telemetry
         self._gate = gate
         self._progress = progress

@@ -66,6 +66,7 @@ class Shipment:
     blame: dict[int, Rejection] = field(default_factory=dict)  # by position: the latest refusal that held it
     reported: dict[int, Rejection] = field(default_factory=dict)  # by position: accepted, then failed upstream
     abandoned: set[int] = field(default_factory=set)
+    accepted: int = 0  # events
     has_place: bool = False  # among those under way; kept through a search, so that it ends before others begin
     is_searched: bool = False  # has a place among those too
     strange_at: int | None = None  # the route's acceptances when a stranger last refused one of its requests

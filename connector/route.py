@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from connector.core.batcher import Batcher
     from connector.core.decode import Decoder
     from connector.core.offsets import PartitionOffsets
+    from connector.counts import RouteCounts
     from connector.delivery import Delivery
     from connector.gate import Gate
     from connector.model import Record
     from connector.outcomes import Outcomes
-    from connector.telemetry import RouteCounts
 
 _TOMBSTONE: Final = Rejection(
     stage="decode", reason="tombstone", title="The record has no value. Set event.tombstone to skip if that is meant."
@@ -88,12 +88,12 @@ class Route:
     @property
     def is_full(self) -> bool:
         """Whether reading more would only pile up what cannot leave."""
-        return self.gate.hold is not None or self.open_bytes >= self.settings.max_open_bytes
+        return self.gate.is_held or self.open_bytes >= self.settings.max_open_bytes
 
     @property
     def has_room(self) -> bool:
         """Whether so much has left that reading on is worth the fetch that a pause threw away."""
-        return self.gate.hold is None and self.open_bytes <= self.settings.max_open_bytes // 2
+        return not self.gate.is_held and self.open_bytes <= self.settings.max_open_bytes // 2
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""
@@ -120,6 +120,7 @@ class Route:
             else:
                 rejected.append((Event(record, offset_of(record), b"", owner), fragment))
         self.counts.records += len(records)
+        self.outcomes.brake.note(decoded=len(events))
         return Decoded(events, rejected, skipped)
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from connector.adapters.response_topic import ResponseTopic
+from connector.brake import RouteBrake
 from connector.burial import Burial
 from connector.config import Config, Endpoint, MissingId, Order, Tombstone
 from connector.config import Route as RouteConfig
 from connector.core.batcher import Batcher, BatchLimits
+from connector.core.brake import BrakeLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import COLLECT, INTERACT, Envelope
 from connector.core.location_hints import LocationHints
@@ -60,7 +62,8 @@ def build_route(config: Config, index: int, shared: Shared) -> Route:
     surroundings = shared.surroundings
     gate = _gate(config, route, shared)
     wait = WaitForEdge(_backoff(config), random.random)
-    outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress)
+    brake = RouteBrake(route.name, _brake_limits(config), gate, surroundings.telemetry)
+    outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress, brake)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
     target = route_target(config, route, envelope)
     responses = None
@@ -105,6 +108,13 @@ def _gate(config: Config, route: RouteConfig, shared: Shared) -> Gate:
         probe_interval_s=config.edge.probe_interval_ms / 1000,
         clock=shared.surroundings.monotonic_s,
         budget=shared.budget,
+    )
+
+
+def _brake_limits(config: Config) -> BrakeLimits:
+    brake = config.dead_letter.brake
+    return BrakeLimits(
+        window_events=brake.window_events, min_events=brake.min_events, max_share_percent=brake.max_share_percent
     )
 
 

@@ -27,7 +27,9 @@ class Summary:
             await self.tell()
 
     async def tell(self) -> None:
-        """Tell now."""
+        """Tell now, and remind of brakes that wait for a person."""
+        for route in self._assembly.routes:
+            route.outcomes.brake.remind()
         now = asyncio.get_running_loop().time()
         seconds, self._told_at = max(now - self._told_at, 0.001), now
         totals = self._totals()
@@ -46,7 +48,8 @@ class Summary:
             open_bytes=sum(route.open_bytes for route in routes),
             lag=await self._lag(),
             watermark_age_s=round(self._watermark_age_s(now), 1),
-            held=[route.settings.name for route in routes if route.gate.hold],
+            held=[route.settings.name for route in routes if route.gate.is_held],
+            braked=[route.settings.name for route in routes if route.gate.is_braked],
         )
 
     def _totals(self) -> dict[str, int]:

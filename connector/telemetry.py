@@ -10,18 +10,19 @@ in: positions, bounded names and numbers only. Repeated faults are rolled up.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from connector.core.rollup import RollUp
+from connector.counts import RouteCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from confluent_kafka import KafkaError
 
+    from connector.core.brake import Trip
     from connector.core.offsets import PartitionOffsets
     from connector.core.verdict import Verdict
     from connector.model import Record, Rejection
@@ -30,29 +31,6 @@ if TYPE_CHECKING:
 
 ROLL_UP_S: Final = 30.0
 REMINDER_S: Final = 600.0  # of a hold that lasts: an error every half minute would bury the others
-
-
-@dataclass(slots=True)
-class RouteCounts:
-    """What one route did since the start. Plain integers: the metrics read them when they are asked for."""
-
-    records: int = 0
-    accepted: int = 0
-    dead_lettered: int = 0
-    responses: int = 0
-    tombstones: int = 0
-    abandoned: int = 0
-    requests: int = 0
-    request_bytes: int = 0
-    resends: int = 0
-    possible_duplicates: int = 0
-    isolations: int = 0
-    reports: int = 0
-    late_answers: int = 0
-    in_flight: int = 0
-    is_held: bool = False
-    answers: dict[str, int] = field(default_factory=dict)  # by cause
-    rejections: dict[str, int] = field(default_factory=dict)  # by reason
 
 
 class Telemetry:
@@ -243,8 +221,8 @@ class Telemetry:
             )
 
     def route_released(self, route: str, *, seconds: float) -> None:
-        """A held route goes on: a probe was answered."""
-        self.routes[route].is_held = False
+        """A held route goes on: a probe was answered. If its brake is on, it still waits for that."""
+        self.routes[route].is_held = self.routes[route].brake_on
         self._log.info("route_released", route=route, held_s=round(seconds, 1))
 
     def events_abandoned(self, route: str, count: int) -> None:
@@ -266,6 +244,24 @@ class Telemetry:
     def dead_letter_failed(self, route: str, cause: str, remedy: str) -> None:
         """A dead letter could not be written; its record stays open and it is written again."""
         self._fault((route, cause), "dead_letter_failed", route=route, cause=cause, remedy=remedy)
+
+    def brake_applied(self, route: str, trip: Trip, remedy: str, *, is_reminder: bool = False) -> None:
+        """So many of a route's recent events would be dead letters that it is held until a person releases it."""
+        self.routes[route].is_held = True
+        self.routes[route].brake_on = True
+        occurrences = self._roll_up.note(("brake_applied", route), self._clock())
+        if occurrences is not None or not is_reminder:
+            self._log.error(
+                "brake_applied", route=route, stage=trip.stage, share_percent=trip.share_percent,
+                dead_letters=trip.dead_letters, events=trip.events, reason=trip.reason,
+                remedy=remedy,
+            )  # fmt: skip
+
+    def brake_released(self, route: str, by: str, *, is_held: bool) -> None:
+        """A person released a route's brake; it counts anew. `is_held` tells whether the route still waits."""
+        self.routes[route].brake_on = False
+        self.routes[route].is_held = is_held
+        self._log.info("brake_released", route=route, by=by, is_held=is_held)
 
     def tombstones_skipped(self, route: str, count: int) -> None:
         """Records without a value were skipped; counted, not logged."""

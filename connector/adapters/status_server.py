@@ -1,12 +1,16 @@
-"""Health, readiness and metrics over HTTP.
+"""Health, readiness and metrics over HTTP, and the one thing that a person can do from outside: release a brake.
 
 `/healthz` says that the event loop turns; `/readyz` that this member has partitions and no route is held; `/metrics`
 is Prometheus' text; `/status` is the same as JSON for people. No secret and no event content is ever in reach here.
+
+`POST /release?route=NAME` releases the brake of a route, and never another hold. It needs a header that no web page can
+send to another origin without asking first, so a page that somebody has open cannot do it by accident. It is no
+protection from those who can reach the port: who may is decided by where it listens.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
@@ -18,6 +22,10 @@ from connector.metrics import ConnectorMetrics
 if TYPE_CHECKING:
     from connector.assembly import Assembly
     from connector.config import Listen
+    from connector.core.brake import Trip
+
+RELEASE_HEADER: Final = ("X-XDM-Connector", "release")
+BRAKE: Final = "brake"
 
 
 class StatusServer:
@@ -43,6 +51,7 @@ class StatusServer:
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
                 web.get("/status", self._status),
+                web.post("/release", self._release),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None)
@@ -60,7 +69,7 @@ class StatusServer:
         return web.Response(text="ok\n")
 
     async def _ready(self, _: web.Request) -> web.Response:
-        held = [route.settings.name for route in self._assembly.routes if route.gate.hold]
+        held = [route.settings.name for route in self._assembly.routes if route.gate.is_held]
         if held:
             return web.Response(status=503, text=f"held: {', '.join(held)}\n")
         if not self._assembly.pipeline.owners:
@@ -85,15 +94,40 @@ class StatusServer:
         body = orjson.dumps({"routes": routes, "partitions": partitions}, option=orjson.OPT_INDENT_2)
         return web.Response(body=body, content_type="application/json")
 
+    async def _release(self, request: web.Request) -> web.Response:
+        name, value = RELEASE_HEADER
+        if request.headers.get(name) != value:
+            return web.Response(status=403, text=f"the header {name}: {value} is missing\n")
+        wanted = request.query.get("route")
+        route = next((route for route in self._assembly.routes if route.settings.name == wanted), None)
+        if route is None:
+            names = ", ".join(route.settings.name for route in self._assembly.routes)
+            return web.Response(status=404, text=f"no such route; ?route= is one of: {names}\n")
+        if not route.outcomes.brake.release():
+            return web.Response(status=409, text=f"{wanted}: the brake is not on\n")
+        return web.Response(text=f"{wanted}: the brake is released\n")
+
     def _route(self, index: int) -> dict[str, Any]:
         route = self._assembly.routes[index]
-        hold = route.gate.hold
+        hold, brake = route.gate.hold, route.outcomes.brake
         return {
             "name": route.settings.name,
-            "held": hold.cause if hold else None,
+            "held": hold.cause if hold else BRAKE if brake.trip else None,
+            "brake": _brake(brake.trip, brake.waiting) if brake.trip else None,
             "paused": route.is_paused,
             "open_bytes": route.open_bytes,
             "accepted": route.counts.accepted,
             "dead_lettered": route.counts.dead_lettered,
             "in_flight": route.counts.in_flight,
         }
+
+
+def _brake(trip: Trip, waiting: int) -> dict[str, Any]:
+    return {
+        "stage": trip.stage,
+        "share_percent": trip.share_percent,
+        "dead_letters": trip.dead_letters,
+        "events": trip.events,
+        "reason": trip.reason,
+        "waiting": waiting,
+    }

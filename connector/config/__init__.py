@@ -28,6 +28,7 @@ from connector.config.errors import ConfigError, Problem
 from connector.config.fields import Listen
 from connector.config.load import load_config
 from connector.config.model import (
+    Brake,
     Config,
     Consume,
     DeadLetter,
@@ -45,6 +46,7 @@ from connector.config.topics import CreateTopic
 __all__ = [
     "Auth",
     "Batch",
+    "Brake",
     "Config",
     "ConfigError",
     "Consume",

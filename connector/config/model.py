@@ -73,6 +73,24 @@ class Consume(Section):
     `session.timeout.ms` (45000 unless set; classic group protocol) and `max.poll.interval.ms`."""
 
 
+class Brake(Section):
+    """When a route holds instead of filling the dead-letter topic: where nearly all is bad, it is not the events."""
+
+    window_events: Int = Field(2000, ge=10, le=1_000_000)
+    """How many of a route's recent events are looked at: of those decoded, and apart from them of those that the Edge
+    has judged. Counted in each process, and anew after a release or a restart."""
+
+    min_events: Int = Field(100, ge=1, le=1_000_000)
+    """So many of them may be dead letters whatever their share: a burst of a hundred bad events in a row happens. So
+    many more get through after each release or restart before the route holds again. Has to be below
+    `window_events`."""
+
+    max_share_percent: Int = Field(20, ge=1, le=100)
+    """With more dead letters than `min_events`, at most this share. Topics carry a few percent of bad events all the
+    time; a broken release, schema or datastream setting makes nearly all bad. 100 switches the brake off. A route that
+    holds waits for `xdm-connector release`, or for a restart with the fault mended or this raised."""
+
+
 class DeadLetter(Section):
     """Where events go that can never be accepted. While that topic cannot be written, nothing is dropped."""
 
@@ -81,6 +99,9 @@ class DeadLetter(Section):
 
     create: CreateTopic | None = None
     """Create the topic at start if it does not exist. Without this it has to exist already."""
+
+    brake: Brake = Brake()
+    """When a route holds instead of filling the dead-letter topic: where nearly all is bad, it is not the events."""
 
     reported_events: Flag = False
     """Whether an event also becomes a dead letter that the Edge accepted, but for which it reports a failed upstream
@@ -99,10 +120,13 @@ class DeadLetter(Section):
 
 
 class Status(Section):
-    """The HTTP server for health, readiness and metrics."""
+    """The HTTP server for health, readiness and metrics, and for the release of a brake."""
 
     listen: ListenSetting = Field(examples=["127.0.0.1:9480"])
-    """host:port, or [IPv6]:port, to listen on. Port 0 lets the operating system choose."""
+    """host:port, or [IPv6]:port, to listen on. Port 0 lets the operating system choose. Nobody has to log
+    in: whoever reaches the address sees figures and states, and may release a route's brake, but nothing else. That is
+    what `xdm-connector release` does: `POST /release?route=NAME` with the header `X-XDM-Connector: release`, without
+    which a web page in somebody's browser could do it by accident."""
 
 
 class Logging(Section):
@@ -146,7 +170,8 @@ class Config(Section):
     """Where events go that can never be accepted."""
 
     status: Status | None = None
-    """The HTTP server for health, readiness and metrics. Without this there is none."""
+    """The HTTP server for health, readiness and metrics, and for the release of a brake. Without this there is
+    none."""
 
     logging: Logging = Logging()
     """What is logged."""

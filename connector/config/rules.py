@@ -81,6 +81,16 @@ def _number(config: Config, name: str, default: int) -> int | None:
     return None if isinstance(value, Secret) or not re.fullmatch("[0-9]{1,10}", str(value)) else int(value)
 
 
+def brake_can_hold(config: Config) -> Iterator[Finding]:
+    """`dead_letter.brake.min_events` is below `dead_letter.brake.window_events`, unless the brake is switched off."""
+    brake = config.dead_letter.brake
+    if brake.min_events >= brake.window_events and brake.max_share_percent < 100:
+        path = ("dead_letter", "brake")
+        why = "dead_letter.brake.min_events must be below dead_letter.brake.window_events, or the brake never holds"
+        remedy = "lower the first, raise the second, or switch the brake off by max_share_percent: 100"
+        yield Finding(((*path, "min_events"), (*path, "window_events")), f"{why}; {remedy}")
+
+
 def endpoint_has_credentials(config: Config) -> Iterator[Finding]:
     """The authenticated endpoint, `server.adobedc.net`, has `edge.auth`."""
     if config.edge.auth is None and urlsplit(config.edge.base_url).hostname == _AUTHENTICATED_HOST:
@@ -183,6 +193,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     required_properties,
     revoke_within_membership,
     waits_in_order,
+    brake_can_hold,
     endpoint_has_credentials,
     one_credential,
     endpoint_takes_settings,

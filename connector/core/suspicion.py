@@ -65,11 +65,12 @@ def is_strange(verdict: Verdict) -> bool:
 def points_at_events(evidence: Evidence, *, tries: int) -> bool:
     """Whether a request that failed `tries` times (twice as often if it is one event) fails for its events' sake.
 
-    A batch that is alone has no others to compare with: after many unexpected errors it is searched too, which costs
-    requests but blames nobody, as one event is never judged so.
+    A batch that has no others to compare itself with is searched too after many unexpected errors, so that its mates do
+    not wait for one of them on a quiet topic. It blames nobody, as one event is never judged so.
     """
+    is_solo = not evidence.is_alone and evidence.others_doubts == 0
+    if is_solo and evidence.unexpected_errors >= tries * _SOLO_FACTOR:
+        return True
     if evidence.doubts < tries * (_ALONE_FACTOR if evidence.is_alone else 1):
         return False
-    if evidence.others_accepted > _HEALTHY_RATIO * (evidence.others_doubts + evidence.is_alone):
-        return True
-    return not evidence.is_alone and evidence.unexpected_errors >= tries * _SOLO_FACTOR
+    return evidence.others_accepted > _HEALTHY_RATIO * (evidence.others_doubts + evidence.is_alone)

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 
+from connector.adapters.release_request import ask_release
 from connector.adapters.status_server import StatusServer
 from connector.assembly import assemble
 from connector.config import Listen
@@ -23,11 +24,13 @@ from tests.builders import FakeRecord
 from tests.unit.config_sample import SAMPLE, load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from connector.assembly import Assembly
     from connector.core.offsets import PartitionOffsets
+    from connector.route import Route
 
+RELEASE = {"X-XDM-Connector": "release"}
 SECOND_ROUTE = {"name": "app", "topics": ["xdm.app"], "datastream_id": "d"}
 OF_THE_PROCESS = {"commits", "commit_failures", "rebalances", "source_faults", "partitions", "open_records"}
 
@@ -63,6 +66,19 @@ async def get(url: str) -> tuple[int, str, str]:
     """Status, content type and text of an answer."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return answer.status, answer.content_type, await answer.text()
+
+
+async def post(url: str, headers: Mapping[str, str] = RELEASE) -> tuple[int, str]:
+    """Status and text of the answer to a POST."""
+    async with aiohttp.ClientSession() as session, session.post(url, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+def pull_brake(route: Route) -> None:
+    """Try to dead-letter one more event than the default allows."""
+    brake = route.outcomes.brake
+    rejection = Rejection(stage="decode", reason="not_json", title="t")
+    assert sum(brake._may_pass(rejection) for _ in range(101)) == 100
 
 
 async def metrics(assembly: Assembly) -> dict[str, float]:
@@ -163,12 +179,75 @@ async def test_the_status_is_json_for_people(assembly: Assembly) -> None:
     assert (status, content_type) == (200, "application/json")
     assert [(route["name"], route["held"]) for route in document["routes"]] == [("web", None), ("app", "EXEG-0003-400")]
     assert document["routes"][0] == {
-        "name": "web", "held": None, "paused": False, "open_bytes": 0, "accepted": 0, "dead_lettered": 0,
+        "name": "web", "held": None, "brake": None, "paused": False, "open_bytes": 0, "accepted": 0, "dead_lettered": 0,
         "in_flight": 0,
     }  # fmt: skip
     assert document["partitions"] == [
         {"topic": "xdm.app", "partition": 2, "watermark": 6, "committed": None, "open": 3}
     ]
+
+
+async def test_a_brake_is_seen_everywhere_and_released_by_a_post(assembly: Assembly) -> None:
+    """Readiness, status and metrics tell of it; a POST with the header ends it, and another hold stays."""
+    pull_brake(assembly.routes[0])
+    async with listening(assembly) as address:
+        await assembly.pipeline.membership.assigned([Start("xdm.web", 0, 5, 5)])
+        assert await get(f"{address}/readyz") == (503, "text/plain", "held: web\n")
+        route = orjson.loads((await get(f"{address}/status"))[2])["routes"][0]
+        assert route["held"] == "brake"
+        assert route["brake"] == {
+            "stage": "decode", "share_percent": 100.0, "dead_letters": 101, "events": 101, "reason": "not_json",
+            "waiting": 0,
+        }  # fmt: skip
+        assert (await metrics(assembly))["brake_on web"] == 1
+        assert await post(f"{address}/release?route=web") == (200, "web: the brake is released\n")
+        assert await post(f"{address}/release?route=web") == (409, "web: the brake is not on\n")
+        assert (await get(f"{address}/readyz"))[0] == 200
+        assert (await metrics(assembly))["brake_on web"] == 0
+
+
+async def test_the_command_speaks_as_the_server_does(assembly: Assembly) -> None:
+    """What the command sends is what the server wants, whatever the route's name holds."""
+    pull_brake(assembly.routes[0])
+    async with listening(assembly) as address:
+        listen = Listen(host="127.0.0.1", port=int(address.rpartition(":")[2]))
+        assert (await asyncio.to_thread(ask_release, listen, "no body&route=web")).status == 404
+        assert await asyncio.to_thread(ask_release, listen, "web") == (200, "web: the brake is released")
+        assert (await asyncio.to_thread(ask_release, listen, "web")).status == 409
+
+
+async def test_a_release_touches_no_other_hold(assembly: Assembly) -> None:
+    """A configuration fault is not ended by saying so."""
+    assembly.routes[0].gate.close("http_404", "prober")
+    async with listening(assembly) as address:
+        assert (await post(f"{address}/release?route=web"))[0] == 409
+        pull_brake(assembly.routes[0])
+        assert (await post(f"{address}/release?route=web"))[0] == 200
+        assert await get(f"{address}/readyz") == (503, "text/plain", "held: web\n")
+        assert orjson.loads((await get(f"{address}/status"))[2])["routes"][0]["held"] == "http_404"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("route=nobody", RELEASE, 404),
+        ("route=", RELEASE, 404),
+        ("", RELEASE, 404),
+        ("route=web", {}, 403),
+        ("route=web", {"X-XDM-Connector": "please"}, 403),
+    ],
+)
+async def test_a_release_that_is_not_meant_changes_nothing(
+    assembly: Assembly, query: str, headers: dict[str, str], status: int
+) -> None:
+    """Without the header, which a web page cannot send by accident, or without a route's name, the brake stays on."""
+    pull_brake(assembly.routes[0])
+    async with listening(assembly) as address:
+        found, text = await post(f"{address}/release?{query}", headers)
+        assert found == status
+        assert ("web, app" if status == 404 else "X-XDM-Connector: release") in text
+        assert (await get(f"{address}/release?route=web"))[0] == 405
+    assert assembly.routes[0].gate.is_braked
 
 
 async def test_what_is_not_there_is_not_found(assembly: Assembly) -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from connector.brake import RouteBrake
 from connector.burial import Burial
 from connector.core.body_limit import BodyLimit
+from connector.core.brake import BrakeLimits
 from connector.core.envelope import COLLECT, INTERACT
 from connector.core.pacing import Concurrency
 from connector.core.rate import Rate
@@ -42,6 +44,7 @@ PROBE_INTERVAL_S: Final = 30.0
 BACKOFF: Final = Backoff(initial_s=0.5, max_s=60.0, retry_after_max_s=300.0)
 FOREIGN_TRIES: Final = 5
 UNEXPECTED_TRIES: Final = 3
+NO_BRAKE: Final = BrakeLimits(window_events=1000, min_events=100, max_share_percent=100)
 
 _ID: Final = re.compile(rb'"_id":"(\d+)"')
 
@@ -210,6 +213,7 @@ class RouteScene:
     delivery: Delivery
     burial: Burial
     gate: Gate
+    brake: RouteBrake
     body_limit: BodyLimit
     outcomes: Outcomes
 
@@ -225,6 +229,7 @@ class Scene:
         most: int = 8,
         jitter: Callable[[], float] = lambda: 0.5,
         kind: EndpointKind = "collect",
+        brake: BrakeLimits = NO_BRAKE,
         dead_letters_gateway_faults: bool = False,
         dead_letters_reported: bool = False,
         response_types: Sequence[str] | None = None,
@@ -239,6 +244,7 @@ class Scene:
         self.telemetry = Telemetry(routes, clock=self._clock)
         self._pace = Pace(Rate(1e9), clock=self._clock)
         self._kind = kind
+        self._brake_limits = brake
         self._gateway_faults, self._reported = dead_letters_gateway_faults, dead_letters_reported
         self.routes = {name: self._route(name, most, WaitForEdge(BACKOFF, jitter)) for name in routes}
 
@@ -256,6 +262,11 @@ class Scene:
     def gate(self) -> Gate:
         """The gate of the first route."""
         return next(iter(self.routes.values())).gate
+
+    @property
+    def brake(self) -> RouteBrake:
+        """The brake of the first route."""
+        return next(iter(self.routes.values())).brake
 
     async def deliver(self, batch: Sequence[Event], *, route: str = "web") -> None:
         """Deliver one batch."""
@@ -276,7 +287,8 @@ class Scene:
             probe_interval_s=PROBE_INTERVAL_S,
             clock=self._clock,
         )
-        outcomes = Outcomes(name, gate, self.telemetry, Progress())
+        brake = RouteBrake(name, self._brake_limits, gate, self.telemetry)
+        outcomes = Outcomes(name, gate, self.telemetry, Progress(), brake)
         burial = Burial(DATASTREAM, self.dead_letters, outcomes, gate, wait)
         responses = None
         if self._response_types is not None:
@@ -301,7 +313,9 @@ class Scene:
             body_limit=body_limit,
             responses=responses,
         )
-        return RouteScene(delivery=delivery, burial=burial, gate=gate, outcomes=outcomes, body_limit=body_limit)
+        return RouteScene(
+            delivery=delivery, burial=burial, gate=gate, brake=brake, outcomes=outcomes, body_limit=body_limit
+        )
 
     def _target(self, name: str) -> RouteTarget:
         return RouteTarget(

@@ -33,7 +33,9 @@ _NOT_IN_CORE: Final = frozenset(
 )  # fmt: skip
 _CORE_THIRD_PARTY: Final = ("msgspec", "orjson", "tenacity.wait", "tenacity.stop")
 _CORE_OWN: Final = ("connector.core", "connector.model", "connector.ports")
-_INNER: Final = ("pipeline", "delivery", "burial", "outcomes", "route", "gate", "commits", "backpressure", "app", "cli")
+_INNER: Final = (
+    "pipeline", "delivery", "burial", "brake", "outcomes", "route", "gate", "commits", "backpressure", "app", "cli"
+)  # fmt: skip
 
 _MAY_IMPORT_AIOHTTP: Final = ("adapters/edge_client.py", "adapters/ims.py", "adapters/status_server.py", "local/")
 _MAY_IMPORT_KAFKA: Final = (

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +18,12 @@ import yaml
 from typer.testing import CliRunner
 
 from connector.app import ExitCode
-from connector.cli import app
+from connector.cli import ReleaseCode, app
 from tests.unit.config_sample import AUTH, SAMPLE, changed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typer.testing import Result
 
 PROGRAM = str(Path(sys.executable).with_name("xdm-connector"))
@@ -50,7 +55,9 @@ def run(tmp_path: Path, settings: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["edge", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["release", "--help"], ["edge", "--help"]]
+)
 def test_help_explains_each_command(arguments: list[str]) -> None:
     """Help is asked for, so it is a success."""
     result = CliRunner().invoke(app, arguments)
@@ -61,7 +68,7 @@ def test_help_explains_each_command(arguments: list[str]) -> None:
 def test_help_names_the_commands() -> None:
     """A newcomer finds every command."""
     output = CliRunner().invoke(app, ["--help"]).output
-    assert all(command in output for command in ("run", "check", "edge"))
+    assert all(command in output for command in ("run", "check", "release", "edge"))
 
 
 def test_a_good_config_is_fine(tmp_path: Path) -> None:
@@ -148,6 +155,90 @@ def test_a_status_port_that_is_taken_refuses_the_start(tmp_path: Path) -> None:
     assert last["event"] == "start_refused"
     assert last["reason"].startswith(f"status.listen: {address} cannot be used: ")
     assert "address already in use" in last["reason"].lower()
+
+
+# The release of a brake
+
+
+def release(tmp_path: Path, listen: str | None, route: str = "web") -> Result:
+    """Ask for the release of a route's brake with a config that listens there."""
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD + (f"status: {{listen: '{listen}'}}\n" if listen else ""), encoding="utf-8")
+    return CliRunner().invoke(app, ["release", "--config", str(file), "--route", route])
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The address of somebody who gives this answer to whatever it is asked."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def http_answer(status: int, text: str) -> bytes:
+    """An answer whose connection ends with it."""
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (200, ReleaseCode.RELEASED),
+        (404, ReleaseCode.CONFIGURATION),
+        (409, ReleaseCode.NOT_ON),
+        (403, ReleaseCode.UNREACHABLE),
+        (500, ReleaseCode.UNREACHABLE),
+    ],
+)
+def test_a_release_ends_with_what_the_connector_said(tmp_path: Path, status: int, code: ReleaseCode) -> None:
+    """Each answer has its code, and its text is shown; what no connector answers is not."""
+    with answering(http_answer(status, "web: so it is\n")) as address:
+        result = release(tmp_path, address)
+    assert result.exit_code == code.value
+    assert result.stdout == ("web: so it is\n" if status == 200 else "")
+    assert result.stderr.count("\n") == (0 if status == 200 else 1)
+    assert ("so it is" in result.output) is (code is not ReleaseCode.UNREACHABLE)
+
+
+def test_a_release_needs_an_address(tmp_path: Path) -> None:
+    """Without a status server, or with a port that only the log knows, there is nobody to call; the text says so."""
+    for listen, hint in ((None, "restart the connector"), ("127.0.0.1:0", "status_listening")):
+        result = release(tmp_path, listen)
+        assert result.exit_code == ReleaseCode.CONFIGURATION.value == 2
+        assert "status.listen" in result.stderr
+        assert hint in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_release_that_reaches_nobody_says_where_it_asked(tmp_path: Path) -> None:
+    """A port on which nothing listens, or something that speaks no HTTP, is one line with the address and code 1."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        result = release(tmp_path, address)
+    assert result.exit_code == ReleaseCode.UNREACHABLE.value == 1
+    assert result.stderr.startswith(f"{address} (status.listen): Connection refused")
+    with answering(b"SSH-2.0-x\r\n") as address:
+        result = release(tmp_path, address)
+    assert result.exit_code == 1
+    assert "speaks no HTTP" in result.stderr
+
+
+def test_a_release_with_a_bad_config_names_its_faults(tmp_path: Path) -> None:
+    """As every command does."""
+    result = release(tmp_path, "nowhere")
+    assert result.exit_code == 2
+    assert "status.listen: expected host:port" in result.stderr
 
 
 def test_a_run_that_waits_for_its_brokers_can_be_stopped(tmp_path: Path) -> None:

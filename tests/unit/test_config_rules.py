@@ -285,6 +285,35 @@ def test_a_base_url_is_taken_without_its_last_slash(url: str, kept: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("brake", "place"),
+    [
+        ({}, None),
+        ({"max_share_percent": 100}, None),
+        ({"min_events": 1_999}, None),
+        ({"min_events": 2_000}, "dead_letter.brake.min_events"),
+        ({"min_events": 2_000, "max_share_percent": 100}, None),
+        ({"window_events": 100}, "dead_letter.brake.window_events"),
+        ({"window_events": 9, "min_events": 1}, "dead_letter.brake.window_events"),
+        ({"min_events": 0}, "dead_letter.brake.min_events"),
+        ({"max_share_percent": 0}, "dead_letter.brake.max_share_percent"),
+        ({"max_share_percent": 101}, "dead_letter.brake.max_share_percent"),
+        ({"max_share_percent": 12.5}, "dead_letter.brake.max_share_percent"),
+    ],
+)
+def test_a_brake_can_hold(brake: dict[str, object], place: str | None) -> None:
+    """A brake that could never hold is a mistake; to switch it off is said otherwise."""
+    messages = said(changed("dead_letter/brake", brake))
+    assert [message.partition(": ")[0] for message in messages] == ([place] if place else [])
+
+
+def test_a_brake_that_cannot_hold_is_told_how_to_be_switched_off() -> None:
+    """Whoever raises the minimum to be rid of the brake reads what to write."""
+    [message] = said(changed("dead_letter/brake", {"window_events": 50, "min_events": 50}))
+    assert "must be below dead_letter.brake.window_events" in message
+    assert "max_share_percent: 100" in message
+
+
+@pytest.mark.parametrize(
     "listen", ["9480", ":9480", "host", "::1:9480", "[::1]", "[1.2.3.4]:1", "a:65536", "a:-1", "a:x", "a b:1", 9480]
 )
 def test_listen_is_host_and_port(listen: object) -> None:

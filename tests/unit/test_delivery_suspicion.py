@@ -134,6 +134,28 @@ async def test_two_poisons_of_one_batch_wait_for_nobody() -> None:
     assert (owner.watermark, scene.dead_letters.written) == (10, {})
 
 
+@virtually
+async def test_mates_of_a_poison_on_a_quiet_topic_are_delivered() -> None:
+    """No other batch is there to compare with: the good ones do not wait, and the poison is tried on, unblamed."""
+    scene, owner = Scene(_meeting(status(500), 2)), owner_at()
+    work = scene.start(open_events(owner, range(5)))
+    await asyncio.sleep(_HOUR_S)
+    assert sorted(scene.edge.accepted) == [0, 1, 3, 4]
+    assert (owner.open_count, scene.dead_letters.written) == (1, {})
+    scene.edge.script = lambda _: accepted()
+    await work
+
+
+@virtually
+async def test_an_outage_of_500_does_not_tear_batches_to_pieces() -> None:
+    """Hours of 500 for everybody: each batch goes out whole afterwards."""
+    scene, owner = Scene(lambda sent: accepted() if sent.at > 6 * _HOUR_S else status(500), most=4), owner_at()
+    events = open_events(owner, range(100))
+    await scene.deliver_all([events[start : start + 10] for start in range(0, 100, 10)])
+    assert {len(sent.offsets) for sent in scene.edge.sent} == {10}
+    assert (owner.watermark, scene.dead_letters.written) == (100, {})
+
+
 # Holds are probed with one event
 
 

@@ -8,9 +8,10 @@ from typing import Final
 import pytest
 
 from connector.core.codes import CODES, NO_ANSWERS, STATUSES, Action
+from connector.counts import RouteCounts
 from connector.docs import SHOWN, telemetry_markdown, told, verdicts_markdown, write_docs
 from connector.metrics import ROUTE_COUNTERS, ROUTE_GAUGES
-from connector.telemetry import RouteCounts, Telemetry
+from connector.telemetry import Telemetry
 
 FOLDER: Final = Path(__file__).parents[2] / "config"
 COMMAND: Final = "run `python -m connector.docs`"
