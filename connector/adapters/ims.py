@@ -1,43 +1,58 @@
 """The token: fetched, renewed ahead of its end, and never shown.
 
 Promise: at most one request to the token endpoint is under way; a token that was refused is renewed once, and not at
-all if it was replaced meanwhile; while the old token is valid, a token endpoint that is down stops nobody.
+all if it was replaced meanwhile; while the old token is valid, a token endpoint that is down stops nobody. After
+trouble the endpoint is asked ever more seldom (`core/token_pace.py`), but at once with a secret that was replaced. A
+token is in no exception, no log, and no `repr` of anything here.
 
-Not promised: what to do when the renewed token is refused too; `delivery.py` holds the route.
+Not promised: what to do when the renewed token is refused too; `delivery.py` holds the route. A refused token for which
+there is no other is still given out until its end: the Edge is the judge of it, and one broken gateway that refuses
+everybody must not stop what others would let through.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
-import orjson
-
+from connector.adapters.ims_request import Failure, Grant, TokenRequest, ask_for_token
 from connector.config import SecretUnavailableError
-from connector.config.secret import is_header_safe
+from connector.config.secret import MASK
+from connector.core.token_pace import TokenPace
 from connector.ports import TokenFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connector.config import SecretSource
+    from connector.config import Secret, SecretSource
     from connector.telemetry import Telemetry
 
-_TIMEOUT_S: Final = 15.0
+__all__ = ["ClientCredentials", "NoCredentials", "StaticToken", "TokenRequest"]
+
 _RENEW_AT: Final = 0.9  # of a token's life, less some jitter so that many copies do not renew together
 _JITTER: Final = 0.05
-_MAX_ANSWER_BYTES: Final = 64 * 1024
-_SHORTEST_LIFE_S: Final = 1.0
-_DEFAULT_LIFE_S: Final = 3600.0  # where the answer does not say; a refused token is renewed anyway
-_RETRY_S: Final = 5.0  # the token endpoint throttles those who ask too often
 
-_REMEDIES: Final = {
-    "invalid_client": "Check edge.auth.client_id and client_secret.",
-    "invalid_scope": "Check edge.auth.scopes against the scopes of the project in the Developer Console.",
-    "invalid_grant": "Check that the credential is of the kind OAuth server-to-server.",
-}
+_UNCHANGED: Final = Failure(
+    cause="token_unchanged",
+    remedy="The Edge refuses the token, and there is no other: check edge.auth.org_id and the rights of the project.",
+    is_refusal=True,
+)
+_REFUSED_WHEN_NEW: Final = Failure(
+    cause="token_refused_when_new",
+    remedy="The Edge refuses a token that was just renewed: check edge.auth.org_id and the rights of the project.",
+    is_refusal=True,
+)
+
+
+class AuthHeaders(dict[str, str]):
+    """Headers of a request; what prints them, such as a traceback with its locals, shows no token."""
+
+    def __init__(self, fixed: Mapping[str, str], token: Secret) -> None:
+        super().__init__(fixed, Authorization=f"Bearer {token.reveal()}")
+
+    def __repr__(self) -> str:
+        return repr({**self, "Authorization": MASK})
 
 
 class NoCredentials:
@@ -57,7 +72,7 @@ class StaticToken:
     def __init__(self, source: SecretSource, headers: Mapping[str, str]) -> None:
         self._source = source
         self._fixed = dict(headers)
-        self._headers: dict[str, str] | None = None
+        self._headers: AuthHeaders | None = None
 
     async def headers(self) -> Mapping[str, str]:
         """The headers with the token as last read.
@@ -73,23 +88,20 @@ class StaticToken:
         """Read the token again, unless that was done already.
 
         Raises:
-            TokenFailed: its file cannot be read.
+            TokenFailed: its file cannot be read, or still holds the token that was refused.
         """
-        if refused is self._headers:
-            self._headers = self._read()
+        if refused is not self._headers:
+            return
+        headers = self._read()
+        if headers == refused:
+            raise _raisable(_UNCHANGED)
+        self._headers = headers
 
-    def _read(self) -> dict[str, str]:
-        return {**self._fixed, "Authorization": f"Bearer {_reveal(self._source)}"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRequest:
-    """What the token endpoint is asked."""
-
-    url: str
-    client_id: str
-    secret: SecretSource
-    scopes: tuple[str, ...]
+    def _read(self) -> AuthHeaders:
+        secret = _read(self._source)
+        if isinstance(secret, Failure):
+            raise _raisable(secret)
+        return AuthHeaders(self._fixed, secret)
 
 
 class ClientCredentials:
@@ -102,15 +114,20 @@ class ClientCredentials:
         *,
         telemetry: Telemetry,
         jitter: Callable[[], float],
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._request = request
         self._fixed = dict(headers)
         self._telemetry = telemetry
         self._jitter = jitter
-        self._headers: dict[str, str] = {}
+        self._monotonic_s = monotonic_s
+        self._headers: Mapping[str, str] = {}
         self._renew_at = float("-inf")
         self._expires_at = float("-inf")
-        self._last_failure: TokenFailed | None = None
+        self._is_refused = False  # whether the fetch under way, or the next one, is there to replace a refused token
+        self._pace = TokenPace()
+        self._tried: Secret | None = None
+        self._failure: Failure | None = None
         self._fetching: asyncio.Task[None] | None = None
 
     async def headers(self) -> Mapping[str, str]:
@@ -119,22 +136,22 @@ class ClientCredentials:
         Raises:
             TokenFailed: there is no valid token, and none could be had.
         """
-        now = asyncio.get_running_loop().time()
+        now = self._monotonic_s()
         if now >= self._renew_at:
             self._start_fetch()
         if now >= self._expires_at:
-            await self._wait_for_token()
+            await self._await_another()
         return self._headers
 
     async def renew(self, refused: Mapping[str, str]) -> None:
         """Replace the token that was refused, unless it was replaced already.
 
         Raises:
-            TokenFailed: no other token could be had.
+            TokenFailed: no other token could be had, or not so soon after the last one.
         """
         if refused is self._headers:
-            self._start_fetch()
-            await self._wait_for_token()
+            self._is_refused = True
+            await self._await_another()
 
     async def close(self) -> None:
         """Give up a fetch that is under way."""
@@ -142,95 +159,80 @@ class ClientCredentials:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
 
+    def _is_fetching(self) -> bool:
+        return self._fetching is not None and not self._fetching.done()
+
     def _start_fetch(self) -> None:
-        if self._fetching is None or self._fetching.done():
+        if not self._is_fetching():
             self._fetching = asyncio.create_task(self._fetch())
 
-    async def _wait_for_token(self) -> None:
+    async def _await_another(self) -> None:
+        """Wait for the fetch that is under way, or start one if it is time; else the last failure stands."""
+        if not self._is_fetching():
+            if not self._pace.is_free(self._monotonic_s(), is_new_secret=self._is_new_secret()):
+                raise _raisable(self._failure or _REFUSED_WHEN_NEW)
+            self._start_fetch()
         if self._fetching is not None:
             await asyncio.shield(self._fetching)
-        if self._last_failure is not None:
-            raise TokenFailed(
-                self._last_failure.cause, self._last_failure.remedy, is_refusal=self._last_failure.is_refusal
-            )
+        if self._failure is not None:
+            raise _raisable(self._failure)
+
+    def _is_new_secret(self) -> bool:
+        secret = _read(self._request.secret)
+        return not isinstance(secret, Failure) and secret != self._tried
 
     async def _fetch(self) -> None:
         """Fetch one token; a failure is kept for whoever waits, and the next try comes after a while."""
-        loop = asyncio.get_running_loop()
-        try:
-            token, lifetime_s = await _ask_for_token(self._request)
-        except TokenFailed as failure:
-            self._last_failure = failure
-            self._renew_at = loop.time() + _RETRY_S * (1 + self._jitter())
-            self._telemetry.token_failed(failure.cause, failure.remedy)
-            return
-        self._last_failure = None
-        self._headers = {**self._fixed, "Authorization": f"Bearer {token}"}
-        self._expires_at = loop.time() + lifetime_s
-        self._renew_at = loop.time() + lifetime_s * (_RENEW_AT - _JITTER * self._jitter())
+        asked_at = self._monotonic_s()
+        answer = await self._ask()
+        if isinstance(answer, Failure) and answer.is_refusal and self._is_new_secret():
+            answer = await self._ask()  # it was replaced just while the old one was refused
+        was_refused, self._is_refused = self._is_refused, False
+        if isinstance(answer, Grant):
+            headers = AuthHeaders(self._fixed, answer.token)
+            if headers != self._headers:
+                self._take(headers, asked_at, answer.lifetime_s, was_refused=was_refused)
+                return
+            if not was_refused:  # an endpoint that keeps tokens gave the same one again, which is good
+                self._take(self._headers, asked_at, answer.lifetime_s, was_refused=False)
+                return
+            answer = _UNCHANGED
+        self._fail(answer)
+
+    async def _ask(self) -> Grant | Failure:
+        secret = _read(self._request.secret)
+        if isinstance(secret, Failure):
+            self._tried = None  # whatever comes into the file is new
+            return secret
+        self._tried = secret
+        return await ask_for_token(self._request, secret)
+
+    def _take(self, headers: Mapping[str, str], asked_at: float, lifetime_s: float, *, was_refused: bool) -> None:
+        self._failure = None
+        self._headers = headers
+        self._expires_at = asked_at + lifetime_s
+        self._renew_at = asked_at + lifetime_s * (_RENEW_AT - _JITTER * self._jitter())
+        if was_refused:  # if the new token is refused as well, more of them will not help
+            self._pace.note_trouble(self._monotonic_s(), retry_after_s=None, jitter=self._jitter())
+        else:
+            self._pace.note_success()
         self._telemetry.token_renewed(lifetime_s)
 
-
-async def _ask_for_token(request: TokenRequest) -> tuple[str, float]:
-    """One request for a token: the token and its lifetime in seconds (published: form-encoded, in the body).
-
-    Raises:
-        TokenFailed: refused, unreachable, or an answer that holds no token.
-    """
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
-            session.post(request.url, data=_form(request), allow_redirects=False) as response,
-        ):
-            status, body = response.status, await _read(response.content)
-    except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        cause = f"unreachable_{type(error).__name__}"
-    else:
-        return _token_in(status, _document(body))
-    # Raised out here, the failure does not hold the error: its traceback shows the form to whoever prints locals.
-    raise TokenFailed(cause, "Check edge.auth.token_url and the network path.", is_refusal=False)
+    def _fail(self, failure: Failure) -> None:
+        self._failure = failure
+        self._pace.note_trouble(self._monotonic_s(), retry_after_s=failure.retry_after_s, jitter=self._jitter())
+        self._renew_at = max(self._renew_at, self._pace.next_at)
+        self._telemetry.token_failed(failure.cause, failure.remedy)
 
 
-def _form(request: TokenRequest) -> dict[str, str]:
-    return {
-        "grant_type": "client_credentials",
-        "client_id": request.client_id,
-        "client_secret": _reveal(request.secret),
-        "scope": ",".join(request.scopes),
-    }
-
-
-def _reveal(source: SecretSource) -> str:
+def _read(source: SecretSource) -> Secret | Failure:
     """A secret as it is now; one that cannot be read may only be about to be replaced, so it is no refusal."""
     try:
-        return source.read().reveal()
+        return source.read()
     except SecretUnavailableError as error:
-        reason = str(error)
-    raise TokenFailed("secret_unavailable", f"Put the secret back in its place: {reason}.", is_refusal=False)
+        return Failure(cause="secret_unavailable", remedy=f"Put the secret back in its place: {error}.")
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """Read an answer; what is longer than any should be is cut, and then it is no JSON."""
-    body = b""
-    while len(body) < _MAX_ANSWER_BYTES and not content.at_eof():
-        body += await content.read(_MAX_ANSWER_BYTES - len(body))
-    return body
-
-
-def _token_in(status: int, document: dict[str, Any]) -> tuple[str, float]:
-    token, lifetime = document.get("access_token"), document.get("expires_in")
-    if status == 200 and isinstance(token, str) and is_header_safe(token):
-        seconds = float(lifetime) if isinstance(lifetime, int | float) else _DEFAULT_LIFE_S
-        return token, max(seconds, _SHORTEST_LIFE_S)
-    code = document.get("error")
-    cause = code if isinstance(code, str) and code in _REMEDIES else f"http_{status}"
-    remedy = _REMEDIES.get(cause, "Check edge.auth.token_url: what answers there gives no token.")
-    raise TokenFailed(cause, remedy, is_refusal=400 <= status < 500 and status not in (408, 429))
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+def _raisable(failure: Failure) -> TokenFailed:
+    """A new exception each time: one that is raised again would collect the frames of all who met it."""
+    return TokenFailed(failure.cause, failure.remedy, is_refusal=failure.is_refusal)

@@ -12,7 +12,7 @@ from connector.adapters.ims import NoCredentials, StaticToken
 from connector.config import Secret, SecretSource
 from connector.local.edge import EdgeSettings, start_edge
 from connector.ports import TokenFailed
-from tests.adapters.token_endpoint import AT_ONCE, FIXED, TokenScript, client_credentials, next_headers, scripted
+from tests.adapters.token_endpoint import AT_ONCE, FIXED, Clock, TokenScript, client_credentials, next_headers, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,9 +71,12 @@ async def test_a_token_is_renewed_ahead_of_its_end() -> None:
 
 async def test_a_token_that_has_ended_is_waited_for() -> None:
     """After the end of its life a token is not given out again."""
-    async with scripted(TokenScript(lifetime_s=0.1)) as (_, credentials):  # taken for a second, the shortest life
+    clock = Clock()
+    async with scripted(TokenScript(lifetime_s=0.1), clock=clock) as (_, credentials):  # a second is the shortest life
         first = await credentials.headers()
-        await asyncio.sleep(1.0)
+        clock.now += 0.8
+        assert await credentials.headers() is first
+        clock.now += 0.2
         assert await credentials.headers() == SECOND
     assert first == FIRST
 
@@ -136,14 +139,14 @@ async def test_a_failing_endpoint_is_asked_seldom() -> None:
         assert server.connections == 1
 
 
-async def test_a_mended_endpoint_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mended_endpoint_is_found_again() -> None:
     """After the wait the next caller gets a token."""
-    monkeypatch.setattr("connector.adapters.ims._RETRY_S", 0.0)
-    script = TokenScript()
+    script, clock = TokenScript(), Clock()
     script.answers = [("503 Busy", b"")]
-    async with scripted(script) as (_, credentials):
+    async with scripted(script, clock=clock) as (_, credentials):
         with pytest.raises(TokenFailed):
             await credentials.headers()
+        clock.now += 5
         assert await credentials.headers() == FIRST
 
 

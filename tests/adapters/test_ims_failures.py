@@ -126,7 +126,7 @@ async def test_an_endpoint_that_misbehaves_is_a_passing_failure(
     monkeypatch: pytest.MonkeyPatch, script: Callable[[Peer], Awaitable[None]]
 ) -> None:
     """Silence and broken answers refuse nothing: they are tried again."""
-    monkeypatch.setattr("connector.adapters.ims._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("connector.adapters.ims_request._TIMEOUT_S", 0.3)
     async with raw_server(script) as server, client_credentials(server.url) as credentials:
         with pytest.raises(TokenFailed, match="unreachable_") as caught:
             await credentials.headers()
@@ -147,13 +147,13 @@ async def test_a_failure_shows_no_secret(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: Callable[[Peer], Awaitable[None]]
 ) -> None:
     """Neither text nor traceback with all locals, neither log nor repr holds the secret or a token."""
-    monkeypatch.setattr("connector.adapters.ims._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("connector.adapters.ims_request._TIMEOUT_S", 0.3)
     async with raw_server(script) as server, client_credentials(server.url) as credentials:
         with pytest.raises(TokenFailed) as caught:
             await credentials.headers()
-        kept = credentials._last_failure
+        kept = credentials._failure
         shown = repr(credentials) + repr(vars(credentials)) + repr(credentials._request)
-    shown += everything_about(caught.value) + everything_about(kept) + "".join(capfd.readouterr())
+    shown += everything_about(caught.value) + repr(kept) + "".join(capfd.readouterr())
     assert "token_failed" in shown
     assert SECRET not in shown
 

@@ -27,10 +27,12 @@ AT_ONCE = 18.0
 class TokenScript:
     """Issues numbered tokens, or gives the answers that were put in line."""
 
-    def __init__(self, *, lifetime_s: object = 86_400) -> None:
+    def __init__(self, *, lifetime_s: object = 86_400, keeps_token: bool = False) -> None:
         self.go_on = asyncio.Event()
         self.go_on.set()
-        self.answers: list[tuple[str, bytes]] = []
+        self.answers: list[tuple[str, bytes] | tuple[str, bytes, str]] = []
+        """Each a status, a body and, where wanted, header lines."""
+        self.keeps_token = keeps_token
         self._lifetime_s = lifetime_s
         self._issued = 0
 
@@ -39,22 +41,41 @@ class TokenScript:
         await peer.receive()
         await self.go_on.wait()
         if self.answers:
-            await peer.answer(*self.answers.pop(0))
+            status, body, *headers = self.answers.pop(0)
+            await peer.answer(status, body, *headers)
             return
-        self._issued += 1
+        if not self._issued or not self.keeps_token:
+            self._issued += 1
         document = {"access_token": f"not-a-real-token-{self._issued}", "expires_in": self._lifetime_s}
         await peer.answer("200 OK", orjson.dumps(document))
 
 
+class Clock:
+    """Monotonic seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @asynccontextmanager
 async def client_credentials(
-    url: str, *, secret: SecretSource | None = None, scopes: tuple[str, ...] = ("openid",), jitter: float = 0.0
+    url: str,
+    *,
+    secret: SecretSource | None = None,
+    scopes: tuple[str, ...] = ("openid",),
+    jitter: float = 0.0,
+    clock: Clock | None = None,
 ) -> AsyncIterator[ClientCredentials]:
     """Credentials that ask an endpoint; closed at the end of the block."""
     request = TokenRequest(
         url=url, client_id="not-a-real-client-id", secret=secret or SecretSource(Secret(SECRET)), scopes=scopes
     )
-    credentials = ClientCredentials(request, FIXED, telemetry=Telemetry([]), jitter=lambda: jitter)
+    credentials = ClientCredentials(
+        request, FIXED, telemetry=Telemetry([]), jitter=lambda: jitter, monotonic_s=clock or Clock()
+    )
     try:
         yield credentials
     finally:
@@ -62,9 +83,14 @@ async def client_credentials(
 
 
 @asynccontextmanager
-async def scripted(script: TokenScript, *, jitter: float = 0.0) -> AsyncIterator[tuple[RawServer, ClientCredentials]]:
+async def scripted(
+    script: TokenScript, *, jitter: float = 0.0, clock: Clock | None = None, secret: SecretSource | None = None
+) -> AsyncIterator[tuple[RawServer, ClientCredentials]]:
     """The endpoint of a script and credentials that ask it."""
-    async with raw_server(script) as server, client_credentials(server.url, jitter=jitter) as credentials:
+    async with (
+        raw_server(script) as server,
+        client_credentials(server.url, jitter=jitter, clock=clock, secret=secret) as credentials,
+    ):
         yield server, credentials
 
 

@@ -2,6 +2,9 @@
 
 With `--pair DIR` another checkout of the connector drains the same topic in turn with this one (A B, B A, …), so
 that whatever else the machine does falls on both.
+
+With `--interact` the events go to interact, one in a request, through the local Edge as a process of its own: once at
+any rate, once with the default allowance of 4,000 request units a second.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.drain import Bench, Candidate
+from tests.bench.drain import RUN, Bench, Candidate
 from tests.bench.events import SMALLEST_BYTES, fill
-from tests.bench.report import print_json, print_table, ratios
+from tests.bench.interact import DEFAULT_UNITS_PER_S, drain_interact
+from tests.bench.report import print_interact_table, print_json, print_table, ratios
 from tests.kafka.broker import start_kafka
 from tests.kafka.client import Kafka
 
@@ -25,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.bench.drain import Figures
+    from tests.bench.interact import InteractFigures
 
 _HERE = Path(__file__).parents[2]
-
-# As the script `xdm-connector` does it, but of the checkout it is started in.
-_RUN = "import sys; from connector.cli import main; sys.argv[0] = 'xdm-connector'; sys.exit(main())"
+COLLECT_EVENTS = 1_000_000
+INTERACT_EVENTS = 50_000
 
 
 def main() -> int:
@@ -37,6 +41,8 @@ def main() -> int:
     options = _read_options()
     candidates = _candidates(options)
     try:
+        if options.interact:
+            return _main_interact(candidates[0], options)
         figures = _measure(candidates, options)
     except (RuntimeError, TimeoutError) as error:
         _say(f"no figures: {error}")
@@ -50,15 +56,31 @@ def main() -> int:
     return 0
 
 
+def _main_interact(candidate: Candidate, options: argparse.Namespace) -> int:
+    figures: list[InteractFigures] = []
+    with _kafka() as kafka, tempfile.TemporaryDirectory(prefix="xdm-bench-") as directory:
+        bench = _prepare(kafka, options, Path(directory))
+        for run in range(options.runs):
+            for units_per_s in (None, DEFAULT_UNITS_PER_S):
+                _say(f"run {run + 1} of {options.runs}: {units_per_s or 'any number of'} request units a second")
+                figures.append(drain_interact(bench, candidate, units_per_s))
+    if options.json:
+        print_json(figures, None)
+    else:
+        print_interact_table(figures)
+    return 0
+
+
 def this_checkout(command: str | None = None) -> Candidate:
     """The connector of this checkout, or what `command` starts in its place."""
-    start = shlex.split(command) if command else [sys.executable, "-c", _RUN]
+    start = shlex.split(command) if command else [sys.executable, "-c", RUN]
     return Candidate(name="this checkout", directory=_HERE, command=start)
 
 
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000, help="how many (default: 1000000)")
+    parser.add_argument("--interact", action="store_true", help="measure interact, through the local Edge")
+    parser.add_argument("--events", type=int, help="how many (default: 1000000; with --interact 50000)")
     parser.add_argument("--bytes", type=int, default=650, help="mean size of an event (default: 650)")
     parser.add_argument("--partitions", type=int, default=6, help="of the topic (default: 6)")
     parser.add_argument("--in-flight", type=int, default=32, help="edge.max_in_flight (default: 32)")
@@ -68,6 +90,9 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one drain (default: 300)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     options = parser.parse_args()
+    options.events = options.events or (INTERACT_EVENTS if options.interact else COLLECT_EVENTS)
+    if options.interact and options.pair:
+        parser.error("--pair compares collect only: leave --interact out")
     if options.bytes < SMALLEST_BYTES:
         parser.error(f"--bytes: an event has at least {SMALLEST_BYTES} bytes")
     if not Path("/proc/self/stat").exists():
@@ -81,7 +106,7 @@ def _candidates(options: argparse.Namespace) -> list[Candidate]:
         other = options.pair.resolve()
         python = other / ".venv" / "bin" / "python"
         start = str(python) if python.exists() else sys.executable
-        candidates.append(Candidate(name=other.name, directory=other, command=[start, "-c", _RUN]))
+        candidates.append(Candidate(name=other.name, directory=other, command=[start, "-c", RUN]))
     return candidates
 
 

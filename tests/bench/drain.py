@@ -14,13 +14,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.bench.procfs import cpu_us, peak_rss_bytes
 from tests.bench.sink import HOST, Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.bench.events import Filling
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 FULL_BODY_BYTES = 64_000
 STOP_TIMEOUT_S = 30.0
+TOKEN = "not-a-real-token"  # noqa: S105 - its text says it
+CLIENT_ID = "bench"
+NO_LIMIT = 1_000_000  # request units per second: more than any process here can spend
+
+# As the script `xdm-connector` does it, but of the checkout it is started in.
+RUN = "import sys; from connector.cli import main; sys.argv[0] = 'xdm-connector'; sys.exit(main())"
 
 _CONFIG = """\
 kafka:
@@ -35,14 +41,14 @@ kafka:
   group.id: {group}
 edge:
   base_url: http://{host}:{port}
-  auth: {{org_id: 0123456789ABCDEF@AdobeOrg, client_id: bench, access_token: not-a-real-token}}
+  auth: {{org_id: 0123456789ABCDEF@AdobeOrg, client_id: {client_id}, access_token: {token}}}
   max_in_flight: {max_in_flight}
-  request_units_per_second: {{collect: 1000000, interact: 1000000}}
+  request_units_per_second: {{collect: {units_per_s}, interact: {units_per_s}}}
 routes:
   - name: bench
     topics: [{topic}]
     datastream_id: 11111111-2222-3333-4444-555555555555
-    endpoint: collect
+    endpoint: {endpoint}
 dead_letter:
   topic: {dead_letter_topic}
 status:
@@ -77,6 +83,26 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandIn:
+    """A process that stands where the Edge would, and how to look at what it has seen."""
+
+    port: int
+    stats_path: str
+    read: Callable[[dict[str, Any]], Counts]
+    look_every_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was seen of one drain, from outside."""
+
+    first: Counts
+    last: Counts
+    cpu_us: int  # of the connector, between the two
+    peak_rss: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What the drains of a benchmark have in common."""
 
@@ -86,8 +112,21 @@ class Bench:
     directory: Path  # for config files and logs
     max_in_flight: int
     timeout_s: float
+    endpoint: str = "collect"
+    units_per_s: int = NO_LIMIT
 
     def drain(self, candidate: Candidate) -> Figures:
+        """Let a candidate drain the whole topic into the sink, and work its figures out.
+
+        Raises:
+            RuntimeError: as `measure`.
+            TimeoutError: as `measure`.
+        """
+        with _sink() as port:
+            stand_in = StandIn(port=port, stats_path="/stats", read=lambda counts: Counts(**counts), look_every_s=0.02)
+            return _figures(candidate.name, self.measure(candidate, stand_in))
+
+    def measure(self, candidate: Candidate, stand_in: StandIn) -> Measured:
         """Let a candidate drain the whole topic in a consumer group of its own.
 
         Raises:
@@ -98,19 +137,18 @@ class Bench:
         log = self.directory / f"{group}.log"
         deadline = time.monotonic() + self.timeout_s
         with (
-            _sink() as port,
-            _connector(candidate, self._write_config(group, port), log) as process,
-            contextlib.closing(_Watch(process, port, log, deadline)) as watch,
+            _connector(candidate, self._write_config(group, stand_in.port), log) as process,
+            contextlib.closing(_Watch(process, stand_in, log, deadline)) as watch,
         ):
             watch.until(1)
             cpu_at_first_us, first = cpu_us(process.pid), watch.counts()
-            watch.until(self.filling.events)
+            last = watch.until(self.filling.events)
             cpu_us_used = cpu_us(process.pid) - cpu_at_first_us
             self._await_commit(group, watch)
-            last, peak_rss = watch.counts(), peak_rss_bytes(process.pid)
-        if last.events != self.filling.events:
-            raise RuntimeError(f"{last.events:,} events delivered, {self.filling.events:,} produced")
-        return _figures(candidate.name, first, last, cpu_us_used, peak_rss)
+            events, peak_rss = watch.counts().events, peak_rss_bytes(process.pid)
+        if events != self.filling.events:
+            raise RuntimeError(f"{events:,} events delivered, {self.filling.events:,} produced")
+        return Measured(first=first, last=last, cpu_us=cpu_us_used, peak_rss=peak_rss)
 
     def _write_config(self, group: str, port: int) -> Path:
         path = self.directory / f"{group}.yaml"
@@ -119,7 +157,11 @@ class Bench:
             group=group,
             host=HOST,
             port=port,
+            client_id=CLIENT_ID,
+            token=TOKEN,
             max_in_flight=self.max_in_flight,
+            units_per_s=self.units_per_s,
+            endpoint=self.endpoint,
             topic=self.filling.topic,
             dead_letter_topic=self.dead_letter_topic,
         )
@@ -133,27 +175,28 @@ class Bench:
 
 
 class _Watch:
-    """Looks at the sink and the connector until something is reached, the connector ends or time is up."""
+    """Looks at the stand-in and the connector until something is reached, the connector ends or time is up."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, deadline: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], stand_in: StandIn, log: Path, deadline: float) -> None:
         self._process = process
-        self._sink = http.client.HTTPConnection(HOST, port, timeout=10)
+        self._stand_in = stand_in
+        self._connection = http.client.HTTPConnection(HOST, stand_in.port, timeout=10)
         self._log = log
         self._deadline = deadline
 
     def close(self) -> None:
-        """Let go of the sink."""
-        self._sink.close()
+        """Let go of the stand-in."""
+        self._connection.close()
 
     def counts(self) -> Counts:
-        """What the sink has seen."""
-        self._sink.request("GET", "/stats")
-        return Counts(**json.load(self._sink.getresponse()))
+        """What the stand-in has seen."""
+        self._connection.request("GET", self._stand_in.stats_path)
+        return self._stand_in.read(json.load(self._connection.getresponse()))
 
     def until(self, events: int) -> Counts:
-        """Wait until the sink has seen this many events, and return its counts."""
+        """Wait until the stand-in has seen this many events, and return its counts."""
         while (counts := self.counts()).events < events:
-            self.pause(0.02)
+            self.pause(self._stand_in.look_every_s)
         return counts
 
     def pause(self, seconds: float) -> None:
@@ -194,19 +237,20 @@ def _connector(candidate: Candidate, config: Path, log: Path) -> Iterator[subpro
             process.wait()
 
 
-def _figures(name: str, first: Counts, last: Counts, cpu_us_used: int, peak_rss: int) -> Figures:
+def _figures(name: str, measured: Measured) -> Figures:
+    first, last = measured.first, measured.last
     seconds = last.last_request_s - last.first_request_s
     # CPU time was first read a moment after the first request: what was delivered by then does not count.
-    measured = max(1, last.events - first.events)
+    events = max(1, last.events - first.events)
     return Figures(
         candidate=name,
         events=last.events,
         seconds=seconds,
         events_per_s=last.events / seconds,
         megabytes_per_s=last.body_bytes / seconds / 1e6,
-        cpu_us_per_event=cpu_us_used / measured,
-        cores=cpu_us_used / 1e6 / seconds,
-        peak_rss_mb=peak_rss / 1e6,
+        cpu_us_per_event=measured.cpu_us / events,
+        cores=measured.cpu_us / 1e6 / seconds,
+        peak_rss_mb=measured.peak_rss / 1e6,
         requests=last.requests,
         request_fill=last.body_bytes / last.requests / FULL_BODY_BYTES,
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.bench.drain import Figures
+    from tests.bench.interact import InteractFigures
 
 Ratios = dict[str, float]
 
@@ -35,7 +36,7 @@ def ratios(figures: Sequence[Figures], *, base: str, other: str) -> Ratios:
     }
 
 
-def print_json(figures: Sequence[Figures], compared: Ratios | None) -> None:
+def print_json(figures: Sequence[Figures | InteractFigures], compared: Ratios | None) -> None:
     """Write one JSON object: `runs`, and `ratios` where two checkouts were compared."""
     report: dict[str, object] = {"runs": [asdict(each) for each in figures]}
     if compared is not None:
@@ -65,3 +66,23 @@ def print_table(figures: Sequence[Figures], compared: Ratios | None, *, base: st
     if compared is not None:
         line = ", ".join(f"{name} {ratio:.3f}" for name, ratio in compared.items())
         console.print(f"{other} / {base}, median over the pairs: {line}")
+
+
+def print_interact_table(figures: Sequence[InteractFigures]) -> None:
+    """Write one line for each run of interact."""
+    table = Table(title="one connector process, drained from Kafka into the local Edge, one request an event")
+    for heading in ("", "units/s", "events", "seconds", "events/s", "CPU µs/request", "cores", "RSS MB", "429"):
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
+    for each in figures:
+        table.add_row(
+            each.candidate,
+            "any" if each.units_per_s is None else f"{each.units_per_s:,}",
+            f"{each.events:,}",
+            f"{each.seconds:.2f}",
+            f"{each.events_per_s:,.0f}",
+            f"{each.cpu_us_per_request:.0f}",
+            f"{each.cores:.2f}",
+            f"{each.peak_rss_mb:.0f}",
+            f"{each.throttled:,}",
+        )
+    Console(width=110).print(table)

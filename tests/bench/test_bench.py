@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from connector.local.edge.ledger import DecidedRequest, Fate, Ledger
 from tests.bench.__main__ import this_checkout
 from tests.bench.drain import Bench, Figures
 from tests.bench.events import MARK, fill, make_events
+from tests.bench.interact import drain_interact, read_ledger
 from tests.bench.procfs import cpu_us
 from tests.bench.report import ratios
 from tests.bench.sink import Connection, Counts
@@ -98,6 +100,44 @@ def test_a_benchmark_measures_the_real_connector(kafka: Kafka, tmp_path: Path) -
     assert figures.events == 2000
     assert 0.9 < figures.request_fill <= 1
     assert figures.peak_rss_mb > 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize("units_per_s", [None, 500])
+def test_the_benchmark_of_interact_measures_the_real_connector(
+    kafka: Kafka, tmp_path: Path, units_per_s: int | None
+) -> None:
+    """One request an event, through the local Edge: none lost, none doubled, and every figure is one."""
+    topic = kafka.create_topic("bench", partitions=2)
+    bench = Bench(
+        kafka=kafka,
+        filling=fill(kafka.bootstrap_servers, topic, partitions=2, count=1000, size_bytes=650),
+        dead_letter_topic=kafka.create_topic("bench-dead-letter"),
+        directory=tmp_path,
+        max_in_flight=4,
+        timeout_s=60,
+    )
+
+    figures = drain_interact(bench, this_checkout(), units_per_s)
+
+    assert figures.events == 1000
+    assert figures.requests - figures.throttled == 1000
+    assert figures.units_per_s == units_per_s
+    assert figures.cpu_us_per_request > 0
+    assert figures.peak_rss_mb > 10
+
+
+def test_the_ledger_of_the_local_edge_is_read_as_counts() -> None:
+    """Events that were accepted count as often as they were, requests whatever became of them."""
+    ledger = Ledger(checksums=False)
+    for number, (fate, status) in enumerate([(Fate.ACCEPTED, 200), (Fate.ACCEPTED, 200), (Fate.REFUSED, 429)]):
+        event = {"xdm": {"_id": "a"}}
+        ledger.note(DecidedRequest(path="/p", status=status, code="", request_id="", fate=fate, events=[event]), number)
+        ledger.count_request("/p", str(status))
+
+    counts = read_ledger(json.loads(json.dumps(ledger.summarise())))
+
+    assert (counts.requests, counts.events) == (3, 2)
 
 
 def test_ratios_are_medians_over_pairs() -> None:

@@ -37,7 +37,12 @@ _INNER: Final = (
     "pipeline", "delivery", "burial", "brake", "outcomes", "route", "gate", "commits", "backpressure", "app", "cli"
 )  # fmt: skip
 
-_MAY_IMPORT_AIOHTTP: Final = ("adapters/edge_client.py", "adapters/ims.py", "adapters/status_server.py", "local/")
+_MAY_IMPORT_AIOHTTP: Final = (
+    "adapters/edge_client.py",
+    "adapters/ims_request.py",
+    "adapters/status_server.py",
+    "local/",
+)
 _MAY_IMPORT_KAFKA: Final = (
     "adapters/",
     "local/",

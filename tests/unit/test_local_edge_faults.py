@@ -10,15 +10,14 @@ import orjson
 import pytest
 
 from connector.local.edge import faults as edge_faults
+from connector.local.edge.delays import HeavyTailDelay, UniformDelay
 from connector.local.edge.effects import retry_after_text, status_problem
 from connector.local.edge.fault_switch import Candidate, FaultSwitch
 from connector.local.edge.faults import (
     DateRetryAfter,
     Fault,
     FaultsNotUnderstoodError,
-    HeavyTailDelay,
     StatusEffect,
-    UniformDelay,
     parse_faults,
 )
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.local.edge.answers import make_handles, make_request_id, reported_body
-from connector.local.edge.problems import CODE_PATTERN, TITLES, problem_body, problem_of_code
+from connector.local.edge.catalogue import CODE_PATTERN, TITLES
+from connector.local.edge.problems import problem_body, problem_of_code
 from connector.local.edge.rules import (
     Accepted,
     Arrival,

@@ -1,4 +1,4 @@
-"""The local Edge's own interface under `/_edge/`: faults, ledger, tokens, health.
+"""The local Edge's own interface under `/_edge/`: faults, codes, ledger, tokens, health.
 
 Promise: everything here is for the person or test that drives the Edge, nothing of it exists at Adobe, and no
 token or secret is ever shown. A body that is not understood changes nothing and is answered with the reasons.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
+from connector.local.edge.catalogue import TITLES
 from connector.local.edge.faults import FaultsNotUnderstoodError, parse_faults
 from connector.local.edge.ledger import Fate, describe_entry
 from connector.local.edge.state import STATE, now_ms
@@ -28,6 +29,7 @@ def add_admin_routes(app: web.Application) -> None:
     app.add_routes(
         [
             web.get("/_edge/health", show_health),
+            web.get("/_edge/codes", show_codes),
             web.get("/_edge/faults", show_faults),
             web.put("/_edge/faults", set_faults),
             web.delete("/_edge/faults", clear_faults),
@@ -49,6 +51,11 @@ def _json(document: object, status: int = 200) -> web.Response:
 async def show_health(request: web.Request) -> web.Response:
     """Say that the Edge is up, and in which mode."""
     return _json({"status": "ok", "auth": request.app[STATE].settings.auth})
+
+
+async def show_codes(_: web.Request) -> web.Response:
+    """List every published code with its title, as it may be put into a fault."""
+    return web.Response(text="".join(f"{code}  {title}\n" for code, title in TITLES.items()))
 
 
 async def show_faults(request: web.Request) -> web.Response:

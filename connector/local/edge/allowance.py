@@ -1,7 +1,7 @@
 """The allowance of request units, as a smooth token bucket.
 
 Promise: over any second no more than the allowance and one second's saving is granted. A request unit is an 8
-KB fragment of a request times its upstream services (published); the local Edge has one upstream service.
+KB fragment of a request times its upstream services (published).
 Pure but for its own level; time is an argument in milliseconds.
 """
 

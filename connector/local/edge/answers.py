@@ -12,7 +12,8 @@ from uuid import UUID
 
 import orjson
 
-from connector.local.edge.problems import TITLES, status_of, type_of
+from connector.local.edge.catalogue import TITLES
+from connector.local.edge.problems import status_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,10 +71,15 @@ def _ecid_of(event: Mapping[str, object]) -> str:
 
 
 def reported_body(
-    request_id: str, *, errors: Sequence[str], warnings: Sequence[str], event_indexes: Sequence[int]
+    request_id: str,
+    *,
+    errors: Sequence[str],
+    warnings: Sequence[str],
+    event_indexes: Sequence[int],
+    handles: Sequence[object] = (),
 ) -> bytes:
     """Write an acceptance that reports codes, for each of the named events or, with none, for the request."""
-    document: dict[str, object] = {"requestId": request_id, "handle": []}
+    document: dict[str, object] = {"requestId": request_id, "handle": handles}
     for member, codes in (("errors", errors), ("warnings", warnings)):
         if codes:
             document[member] = [_report(code, index) for code in codes for index in event_indexes or (None,)]

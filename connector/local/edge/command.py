@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from connector.config.fields import Listen, ListenSetting
 from connector.local.edge import EdgeCredentials, EdgeSettings, run_edge
+from connector.local.edge.delays import read_latency
 from connector.local.edge.settings import DAY_S, MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from connector.local.edge.delays import Delay
 
 _DEFAULTS = EdgeCredentials()
 _CANNOT_START = 2
@@ -47,16 +51,75 @@ events a primary identity. The credentials, none of them real:
   organisation   {_DEFAULTS.org_id}
 
 \b
-Faults, set while it runs: GET, PUT and DELETE /_edge/faults. Each has
-  select  share, requests, seconds, path, datastream, when_event_contains
-  effect  status, slow, hang, reset, half_body, foreign, multi_status
-  delay   fixed, uniform, heavy_tail;  accept_first: accept, then fail
-For ten seconds every other request meets a 503 with Retry-After:
+Faults make it misbehave. They are set while it runs; a PUT replaces them
+all, GET shows how many requests each has met, DELETE ends them:
   curl -X PUT http://127.0.0.1:8080/_edge/faults -d '
-    {{"faults": [{{"select": {{"share": 0.5, "seconds": 10}},
-                 "effect": {{"kind": "status", "status": 503,
-                            "retry_after": 2}}}}]}}'
+    {{"faults": [{{"code": "0306", "select": {{"requests": 1}}}}]}}'
+  curl http://127.0.0.1:8080/_edge/faults
   curl -X DELETE http://127.0.0.1:8080/_edge/faults
+A request meets the first fault whose "select" fits.
+
+\b
+What a fault does is a "code" or an "effect":
+  "code": "0306"           the answer of a published code, with its status,
+                           title, detail and report; GET /_edge/codes lists
+                           them. 0301 is a warning in a 207
+  {{"kind": "status",       any status from 400, with or without a code
+   "status": 429,          ("unpublished": true for a code of your own)
+   "retry_after": 2}}       seconds, a text, or {{"date_in_seconds": 60}}
+  {{"kind": "multi_status", "errors": ["0203"], "warnings": ["0301"]}}
+                           accepts, and reports codes in a 207
+  {{"kind": "slow"}}         nothing but the delay
+  {{"kind": "hang"}}         never answers
+  {{"kind": "reset"}}        resets the connection; "when": "before_body"
+  {{"kind": "half_body"}}    closes in the middle of the answer
+  {{"kind": "wrong_length"}} a wrong Content-Length; "announce": "more", "less"
+  {{"kind": "endless_body"}} an answer that never ends
+  {{"kind": "foreign", "body": B}}  an answer of something in between; B is
+                           html_200, captive_portal, redirect_302,
+                           empty_202 or text_202 (a 202 that is not JSON)
+  {{"kind": "oauth_error", "error": E}}  the token endpoint refuses; E is
+                           invalid_client, invalid_scope, ...
+
+\b
+Whom it meets is "select"; all that is given must fit:
+  "share": 0.5             every other request, by chance
+  "requests": 3            the next three
+  "seconds": 10            for ten seconds
+  "path": "interact"       part of the path; "/ims/" is the token endpoint.
+                           Without a path only oauth_error meets tokens, and
+                           everything else collect and interact
+  "datastream": ID         one datastream
+  "when_event_contains": T requests in which this text stands
+More of a fault, beside "select":
+  "delay": D               first waits; D is {{"kind": "fixed", "ms": 20}},
+                           {{"kind": "uniform", "min_ms": 5, "max_ms": 50}} or
+                           {{"kind": "heavy_tail", "median_ms": 20,
+                           "max_ms": 2000}}
+  "accept_first": true     takes the events in, then fails: the sender
+                           cannot know
+and of the effects "status" and "multi_status":
+  "name_events": N         whom the answer names as #index: first, all,
+                           none, or matching (those with the text)
+
+\b
+For ten seconds every other request meets a 503 with Retry-After:
+  {{"faults": [{{"select": {{"share": 0.5, "seconds": 10}},
+               "effect": {{"kind": "status", "status": 503,
+                          "retry_after": 2}}}}]}}
+The token endpoint throttles, or refuses the client:
+  {{"faults": [{{"select": {{"path": "/ims/"}},
+               "effect": {{"kind": "status", "status": 429,
+                          "retry_after": 30}}}}]}}
+  {{"faults": [{{"effect": {{"kind": "oauth_error",
+                          "error": "invalid_client"}}}}]}}
+
+\b
+Request units: 8 KB of a request, times the upstream services of its
+datastream. Collect and interact have an allowance each; who asks for more
+is answered 429 with Retry-After. Adobe's default allowances:
+  xdm-connector edge --request-units-per-second 6000
+                     --interact-units-per-second 4000
 
 \b
 The ledger says what became of every event, by its _id:
@@ -69,7 +132,8 @@ With --ledger FILE each decided request is also appended there as JSON.
 
 \b
 Tokens: GET /_edge/tokens counts them, DELETE revokes them all, and
-PUT /_edge/client-secrets {{"client_secrets": [...]}} rotates secrets.
+PUT /_edge/client-secrets {{"client_secrets": [...]}} rotates secrets;
+--token-lifetime-s 60 lets them expire soon.
 """
 
 
@@ -80,8 +144,9 @@ _AuthOption = Annotated[bool, typer.Option("--auth", help="Ask for a token, and 
 _DatastreamOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="ID",
-        help="A datastream that exists; repeatable. Without one: every id of the right form.",
+        metavar="ID[=UPSTREAMS]",
+        help="A datastream that exists, and how many upstream services it has; repeatable. "
+        "Without one: every id of the right form.",
         rich_help_panel=_KNOWS,
     ),
 ]
@@ -89,7 +154,18 @@ _MaxBodyOption = Annotated[int, typer.Option(min=1, help="The largest body; beyo
 _AllowanceOption = Annotated[
     float | None,
     typer.Option(
-        min=1, help="The allowance; beyond it 429 with Retry-After. Any rate unless given.", rich_help_panel=_KNOWS
+        min=1,
+        help="The allowance of collect, and of interact; beyond it 429 with Retry-After. Any rate unless given.",
+        rich_help_panel=_KNOWS,
+    ),
+]
+_InteractAllowanceOption = Annotated[
+    float | None, typer.Option(min=1, help="Another allowance for interact.", rich_help_panel=_KNOWS)
+]
+_UpstreamsOption = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Upstream services of a datastream: what a request unit is multiplied by.", rich_help_panel=_KNOWS
     ),
 ]
 _ClientIdOption = Annotated[str, typer.Option(help="The client id.", rich_help_panel=_TOKENS)]
@@ -124,7 +200,15 @@ _ChecksumsOption = Annotated[
     bool,
     typer.Option("--checksums", help="Keep a CRC-32 of each accepted event in the ledger.", rich_help_panel=_MANNERS),
 ]
-_LatencyOption = Annotated[float, typer.Option(min=0, help="Delay every answer.", rich_help_panel=_MANNERS)]
+_LatencyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MS",
+        help="Delay every answer of collect and interact: 20, or 5-50 (evenly), or 20~2000 (median and maximum of a "
+        "heavy tail).",
+        rich_help_panel=_MANNERS,
+    ),
+]
 _SeedOption = Annotated[
     int | None, typer.Option(help="Make shares and latencies repeatable.", rich_help_panel=_MANNERS)
 ]
@@ -139,6 +223,26 @@ def read_listen(text: str) -> Listen:
     return listen
 
 
+def read_datastreams(texts: list[str] | None) -> dict[str, int | None]:
+    """Read `ID` or `ID=UPSTREAMS`, each; raises typer.BadParameter where the number is none."""
+    found: dict[str, int | None] = {}
+    for text in texts or ():
+        name, separator, upstreams = text.partition("=")
+        if separator and not (upstreams.isascii() and upstreams.isdigit() and int(upstreams)):
+            raise typer.BadParameter(f"--datastream {text}: expected ID=UPSTREAMS, such as {name}=2")
+        found[name] = int(upstreams) if separator else None
+    return found
+
+
+def _read_latency(text: str | None) -> Delay | None:
+    try:
+        return None if text is None else read_latency(text)
+    except ValidationError as error:
+        raise typer.BadParameter(f"--latency-ms {text}: {error.errors()[0]['msg']}") from None
+    except ValueError as error:
+        raise typer.BadParameter(f"--latency-ms {text}: {error}") from None
+
+
 def edge_command(  # noqa: PLR0913 - typer makes one option of each argument
     *,
     listen: _ListenOption = "127.0.0.1:8080",
@@ -146,6 +250,8 @@ def edge_command(  # noqa: PLR0913 - typer makes one option of each argument
     datastream: _DatastreamOption = None,
     max_body_bytes: _MaxBodyOption = MAX_BODY_BYTES,
     request_units_per_second: _AllowanceOption = None,
+    interact_units_per_second: _InteractAllowanceOption = None,
+    upstreams: _UpstreamsOption = 1,
     client_id: _ClientIdOption = _DEFAULTS.client_id,
     client_secret: _ClientSecretOption = None,
     scope: _ScopeOption = None,
@@ -154,22 +260,25 @@ def edge_command(  # noqa: PLR0913 - typer makes one option of each argument
     token_lifetime_s: _LifetimeOption = DAY_S,
     ledger: _LedgerOption = None,
     checksums: _ChecksumsOption = False,
-    latency_ms: _LatencyOption = 0.0,
+    latency_ms: _LatencyOption = None,
     seed: _SeedOption = None,
 ) -> None:
     """See HELP, which is given to typer by its name because it holds the default credentials."""
-    chosen = {"client_secrets": client_secret, "scopes": scope, "static_tokens": static_token}
-    repeated = {name: tuple(values) for name, values in chosen.items() if values}
-    credentials = replace(_DEFAULTS, client_id=client_id, org_id=org_id, **repeated)
+    repeated = {"client_secrets": client_secret, "scopes": scope, "static_tokens": static_token}
+    chosen = {name: tuple(values) for name, values in repeated.items() if values}
+    datastreams = read_datastreams(datastream)
     settings = EdgeSettings(
         auth=auth,
-        datastreams=frozenset(datastream or ()),
-        credentials=credentials,
+        datastreams=frozenset(datastreams),
+        credentials=replace(_DEFAULTS, client_id=client_id, org_id=org_id, **chosen),
         token_lifetime_s=token_lifetime_s,
         max_body_bytes=max_body_bytes,
         ledger_path=ledger,
-        latency_ms=latency_ms,
+        latency=_read_latency(latency_ms),
         request_units_per_second=request_units_per_second,
+        interact_units_per_second=interact_units_per_second,
+        upstreams=upstreams,
+        datastream_upstreams={name: count for name, count in datastreams.items() if count},
         checksums=checksums,
         seed=seed,
     )

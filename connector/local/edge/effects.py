@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from aiohttp import web
 
-from connector.local.edge.faults import DateRetryAfter, StatusEffect
-from connector.local.edge.problems import Problem, name_events, problem_of_code, problem_of_status
+from connector.local.edge.catalogue import detail_of, name_events
+from connector.local.edge.faults import (
+    DateRetryAfter,
+    EndlessBodyEffect,
+    HalfBodyEffect,
+    HangEffect,
+    ResetEffect,
+    StatusEffect,
+    WrongLengthEffect,
+)
+from connector.local.edge.problems import Problem, problem_of_code, problem_of_status
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,9 +32,33 @@ if TYPE_CHECKING:
 
 _LINGER_0_S = struct.pack("ii", 1, 0)  # on, 0 seconds: closing sends RST instead of FIN
 _DEFAULT_CODES = {500: "EXEG-0001-500", 502: "EXEG-0202-502", 503: "EXEG-0000-503", 504: "EXEG-0200-504"}
+_REPORTS_EVENTS = "EXEG-0104-422"  # in `report.errors`, not in its detail
+_SPACES = b" " * 16_384  # JSON may end in any number of them
 _PAGE = "<!doctype html><title>{0}</title><h1>{0}</h1>"
 
 ForeignBody = Literal["html_200", "empty_202", "text_202", "captive_portal", "redirect_302"]
+
+
+WireEffect = HangEffect | ResetEffect | HalfBodyEffect | WrongLengthEffect | EndlessBodyEffect
+
+
+async def break_the_wire(
+    request: web.BaseRequest, effect: WireEffect, status: int, body: bytes, closing: asyncio.Event
+) -> web.StreamResponse:
+    """Leave the sender without a whole answer, of which `status` and `body` may be seen."""
+    match effect:
+        case HangEffect():
+            return await hang(request, closing)
+        case ResetEffect():
+            return reset_connection(request)
+        case HalfBodyEffect():
+            return await send_half(request, status, body)
+        case WrongLengthEffect():
+            return await send_wrong_length(request, status, body, effect.announce, closing)
+        case EndlessBodyEffect():
+            return await send_endless(request, status, closing)
+        case _:
+            assert_never(effect)
 
 
 def reset_connection(request: web.BaseRequest) -> web.Response:
@@ -74,15 +107,37 @@ def foreign_answer(body: ForeignBody) -> web.Response:
             assert_never(body)
 
 
-def status_problem(effect: StatusEffect, event_indexes: Sequence[int]) -> Problem:
+async def send_wrong_length(
+    request: web.BaseRequest, status: int, body: bytes, announce: Literal["more", "less"], closing: asyncio.Event
+) -> web.Response:
+    """Send a whole body under a Content-Length of more or less than it has, and keep the connection."""
+    length = len(body) + 100 if announce == "more" else len(body) // 2
+    head = f"HTTP/1.1 {status} \r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: {length}\r\n\r\n"
+    if request.transport is not None:
+        request.transport.write(head.encode() + body)  # past aiohttp, which would mend the length
+    return await hang(request, closing)
+
+
+async def send_endless(request: web.BaseRequest, status: int, closing: asyncio.Event) -> web.StreamResponse:
+    """Send a body until its reader gives up or the Edge stops."""
+    response = web.StreamResponse(status=status, headers={"Content-Type": "application/json;charset=UTF-8"})
+    await response.prepare(request)
+    while not closing.is_set():
+        await response.write(_SPACES)
+    reset_connection(request)
+    return response
+
+
+def status_problem(effect: StatusEffect, event_indexes: Sequence[int], identity: str = "") -> Problem:
     """Make the problem of a status effect, naming the events by `#index` where there are any to name."""
     code = effect.code or _DEFAULT_CODES.get(effect.status or 0)
-    detail = effect.detail or "A fault of the local Edge asked for this answer."
-    if event_indexes:
+    detail = effect.detail or detail_of(code, event_indexes, identity)
+    if effect.detail and event_indexes:
         detail += f" It concerns {name_events(event_indexes)}."
-    if code is not None:
-        return problem_of_code(code, detail)
-    return problem_of_status(effect.status or 500, detail)
+    if code is None:
+        return problem_of_status(effect.status or 500, detail)
+    errors = [f"An event is not valid, at index {index}" for index in event_indexes] if code == _REPORTS_EVENTS else ()
+    return problem_of_code(code, detail, errors=errors)
 
 
 def retry_after_text(retry_after: int | str | DateRetryAfter | None, now: datetime) -> str | None:

@@ -91,7 +91,7 @@ def accept(exchange: Exchange, accepted: Accepted) -> web.Response:
         case Endpoint.COLLECT:
             return json_response(exchange, 202, collect_body(exchange.request_id))
         case Endpoint.INTERACT:
-            body = interact_body(exchange.request_id, accepted.events[0], _location_hint(exchange))
+            body = interact_body(exchange.request_id, accepted.events[0], location_hint_of(exchange))
             return json_response(exchange, 200, body)
         case _:
             assert_never(exchange.endpoint)
@@ -111,10 +111,10 @@ def problem_response(exchange: Exchange, problem: Problem) -> web.Response:
 
 
 def _headers(exchange: Exchange) -> dict[str, str]:
-    return {"x-request-id": exchange.request_id, "x-adobe-edge": f"{_location_hint(exchange).upper()};9"}
+    return {"x-request-id": exchange.request_id, "x-adobe-edge": f"{location_hint_of(exchange).upper()};9"}
 
 
-def _location_hint(exchange: Exchange) -> str:
+def location_hint_of(exchange: Exchange) -> str:
     """The region that serves: the one in the path, where there is one."""
     return exchange.request.match_info.get("hint", LOCATION_HINT)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connector.local.edge.faults import OauthErrorEffect
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
@@ -40,7 +42,10 @@ class _Active:
 
     def meets(self, candidate: Candidate) -> bool:
         select = self.fault.select
-        if select.path is None and not candidate.is_event_endpoint:
+        is_for_tokens = isinstance(self.fault.effect, OauthErrorEffect)
+        if is_for_tokens and candidate.is_event_endpoint:
+            return False
+        if select.path is None and not is_for_tokens and not candidate.is_event_endpoint:
             return False
         if select.path is not None and select.path not in candidate.path:
             return False

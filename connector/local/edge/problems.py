@@ -1,74 +1,24 @@
 """Problem documents: how the local Edge says no.
 
-Promise: one place knows every published code that the local Edge can name, and how a problem becomes bytes.
-Codes and the members of a document are published; titles and details are this project's own words, close in
-meaning to what Adobe's documentation says and not a copy of it. It decides nothing: `edge_rules` and the
-faults do.
+Promise: one place knows how a problem becomes bytes; the members of a document are published. It decides
+nothing: the rules and the faults do. Which codes there are stands in `catalogue`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
 
+from connector.local.edge.catalogue import TITLES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONTENT_TYPE = "application/problem+json;charset=UTF-8"
-CODE_PATTERN = re.compile(r"EXEG-\d{4}-[1-5]\d\d", re.ASCII)
 _TYPE_BASE = "https://ns.adobe.com/aep/errors/"
 
-TITLES: Mapping[str, str] = {
-    "EXEG-0000-503": "The service is unavailable",
-    "EXEG-0001-500": "Unexpected error",
-    "EXEG-0002-400": "No datastream ID",
-    "EXEG-0003-400": "Invalid datastream ID",
-    "EXEG-0004-422": "The datastream cannot be used",
-    "EXEG-0010-422": "The datastream's configuration is not valid",
-    "EXEG-0011-422": "The datastream's configuration is not valid",
-    "EXEG-0012-422": "The datastream's configuration is not valid",
-    "EXEG-0013-422": "The datastream's configuration is not valid",
-    "EXEG-0100-500": "Unexpected error while the request was read",
-    "EXEG-0101-400": "Malformed JSON",
-    "EXEG-0102-400": "Invalid request body",
-    "EXEG-0103-400": "No event in the request",
-    "EXEG-0104-422": "Unprocessable entity",
-    "EXEG-0105-400": "Too many events in the request",
-    "EXEG-0106-400": "Requests from this country are not served",
-    "EXEG-0107-400": "Invalid request",
-    "EXEG-0108-400": "Invalid request",
-    "EXEG-0109-408": "Empty request",
-    "EXEG-0110-400": "Invalid request",
-    "EXEG-0111-415": "Unsupported media type",
-    "EXEG-0112-413": "Request too large",
-    "EXEG-0113-400": "Invalid request",
-    "EXEG-0200-504": "An upstream service took too long",
-    "EXEG-0201-503": "An upstream service is temporarily unavailable",
-    "EXEG-0201-504": "An upstream service is temporarily unavailable",
-    "EXEG-0202-502": "The call of an upstream service failed",
-    "EXEG-0203-502": "The call of an upstream service failed",
-    "EXEG-0204-200": "A warning occurred in an upstream service",
-    "EXEG-0205-502": "The call of an upstream service failed",
-    "EXEG-0300-502": "The identity service failed",
-    "EXEG-0301-200": "The event was ignored for lack of consent",
-    "EXEG-0302-409": "The consent update is not supported",
-    "EXEG-0304-400": "Invalid identity map",
-    "EXEG-0305-400": "Invalid ECID",
-    "EXEG-0306-400": "No primary identity set in request (event)",
-    "EXEG-0307-502": "The identity service failed",
-    "EXEG-0308-400": "Invalid identity",
-    "EXEG-0400-403": "Forbidden",
-    "EXEG-0500-401": "Invalid authorization token",
-    "EXEG-0501-401": "Invalid user authorization token",
-    "EXEG-0502-401": "Invalid authorization token",
-    "EXEG-0503-401": "Invalid authorization token",
-    "EXEG-0504-401": "Required product context is missing",
-    "EXEG-0505-401": "Required authorization token scope is missing",
-    "EXEG-0506-401": "No access to the sandbox for writing",
-}
 _TITLES_WITHOUT_CODE: Mapping[int, str] = {
     404: "Not Found",
     405: "Method Not Allowed",
@@ -113,11 +63,6 @@ def status_of(code: str) -> int:
 def type_of(code: str | None) -> str:
     """Write a code as the URI that stands in `type`."""
     return "about:blank" if code is None else _TYPE_BASE + code
-
-
-def name_events(indexes: Sequence[int]) -> str:
-    """Name events by their place in the request, from 0: `event(s) #3, #17`."""
-    return "event(s) " + ", ".join(f"#{index}" for index in indexes)
 
 
 def problem_body(problem: Problem, request_id: str, datastream: str | None, org_id: str) -> bytes:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, assert_never
 
 import orjson
 
-from connector.local.edge.problems import Problem, name_events, problem_of_code
+from connector.local.edge.catalogue import name_events
+from connector.local.edge.problems import Problem, problem_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -261,3 +262,12 @@ def event_id(event: object) -> str | None:
     xdm = event.get("xdm") if isinstance(event, dict) else None
     identity = xdm.get("_id") if isinstance(xdm, dict) else None
     return identity if isinstance(identity, str) else None
+
+
+def first_identity(event: object) -> str:
+    """Read the first id in an event's identity map, as refusals quote it; an empty text where there is none."""
+    xdm = event.get("xdm") if isinstance(event, dict) else None
+    identity_map = xdm.get("identityMap") if isinstance(xdm, dict) else None
+    if not isinstance(identity_map, dict) or not is_identity_map(identity_map):
+        return ""
+    return next((str(item["id"]) for items in identity_map.values() for item in items), "")

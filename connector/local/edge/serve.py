@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, assert_never
 import orjson
 from aiohttp import web
 
-from connector.local.edge.answers import collect_body, reported_body
+from connector.local.edge.answers import collect_body, make_handles, reported_body
+from connector.local.edge.catalogue import NAMES_EVENTS
 from connector.local.edge.effects import (
+    break_the_wire,
     foreign_answer,
-    hang,
     reset_connection,
     retry_after_text,
-    send_half,
     status_problem,
 )
 from connector.local.edge.exchange import (
@@ -29,6 +29,7 @@ from connector.local.edge.exchange import (
     count,
     decide,
     json_response,
+    location_hint_of,
     note,
     open_exchange,
     problem_response,
@@ -37,17 +38,21 @@ from connector.local.edge.exchange import (
 )
 from connector.local.edge.fault_switch import Candidate
 from connector.local.edge.faults import (
+    EndlessBodyEffect,
     Fault,
     ForeignEffect,
     HalfBodyEffect,
     HangEffect,
     MultiStatusEffect,
+    NameEvents,
+    OauthErrorEffect,
     ResetEffect,
     SlowEffect,
     StatusEffect,
+    WrongLengthEffect,
 )
 from connector.local.edge.ledger import Fate
-from connector.local.edge.rules import Accepted, Endpoint, Refused, read_events, too_large
+from connector.local.edge.rules import Accepted, Endpoint, Refused, first_identity, read_events, too_large
 from connector.local.edge.state import now_ms
 
 if TYPE_CHECKING:
@@ -76,8 +81,9 @@ async def _serve(exchange: Exchange) -> web.StreamResponse:
         return refuse(exchange, Refused(too_large(exchange.state.settings.max_body_bytes)))
     if body_first:
         fault = _pick(exchange)
-    if exchange.state.settings.latency_ms:
-        await wait(exchange, exchange.state.settings.latency_ms)
+    latency = exchange.state.settings.latency
+    if latency is not None:
+        await wait(exchange, latency.draw_ms(exchange.state.rng))
     return answer(exchange) if fault is None else await _meet(exchange, fault)
 
 
@@ -111,25 +117,20 @@ async def _meet(exchange: Exchange, fault: Fault) -> web.StreamResponse:
 
 async def _perform(exchange: Exchange, fault: Fault, accepted: Accepted | None) -> web.StreamResponse:
     match fault.effect:
-        case SlowEffect():
+        case SlowEffect() | OauthErrorEffect():  # the switch keeps errors of OAuth for the token endpoint
             return answer(exchange) if accepted is None else count(exchange, accept(exchange, accepted))
         case MultiStatusEffect() as effect:
             return _report(exchange, fault, effect, accepted)
         case StatusEffect() as effect:
             return _give_status(exchange, fault, effect, accepted)
-        case HangEffect():
-            break_off(exchange, "hang")
-            return await hang(exchange.request, exchange.state.closing)
-        case ResetEffect():
-            break_off(exchange, "reset")
-            return reset_connection(exchange.request)
-        case HalfBodyEffect():
-            break_off(exchange, "half_body")
-            status = 202 if exchange.endpoint is Endpoint.COLLECT else 200
-            return await send_half(exchange.request, status, collect_body(exchange.request_id))
         case ForeignEffect() as effect:
             break_off(exchange, effect.body)
             return foreign_answer(effect.body)
+        case HangEffect() | ResetEffect() | HalfBodyEffect() | WrongLengthEffect() | EndlessBodyEffect() as effect:
+            break_off(exchange, effect.kind)
+            status = 202 if exchange.endpoint is Endpoint.COLLECT else 200
+            answer_bytes = collect_body(exchange.request_id)
+            return await break_the_wire(exchange.request, effect, status, answer_bytes, exchange.state.closing)
         case _:
             assert_never(fault.effect)
 
@@ -142,11 +143,13 @@ def _report(exchange: Exchange, fault: Fault, effect: MultiStatusEffect, accepte
             return refuse(exchange, decision)
         accepted = decision
         note(exchange, accepted.events, Fate.ACCEPTED, str(effect.status), effect.status)
+    is_interact = exchange.endpoint is Endpoint.INTERACT
     body = reported_body(
         exchange.request_id,
         errors=effect.errors,
         warnings=effect.warnings,
         event_indexes=_indexes(fault, effect.name_events, accepted.events),
+        handles=make_handles(accepted.events[0], location_hint_of(exchange)) if is_interact else (),
     )
     return count(exchange, json_response(exchange, effect.status, body))
 
@@ -154,7 +157,9 @@ def _report(exchange: Exchange, fault: Fault, effect: MultiStatusEffect, accepte
 def _give_status(exchange: Exchange, fault: Fault, effect: StatusEffect, accepted: Accepted | None) -> web.Response:
     """Answer a status. After an acceptance it is no true verdict, else it is a refusal."""
     events = read_events(exchange.body)
-    problem = status_problem(effect, _indexes(fault, effect.name_events, events))
+    indexes = _indexes(fault, _events_to_name(fault, effect), events)
+    guilty = events[indexes[0]] if indexes else next(iter(events), None)
+    problem = status_problem(effect, indexes, first_identity(guilty))
     fate = Fate.REFUSED if accepted is None else Fate.UNANSWERED
     note(exchange, events, fate, problem.code or str(problem.status), problem.status)
     response = problem_response(exchange, problem)
@@ -164,9 +169,18 @@ def _give_status(exchange: Exchange, fault: Fault, effect: StatusEffect, accepte
     return count(exchange, response)
 
 
-def _indexes(fault: Fault, name_events: str, events: Sequence[object]) -> list[int]:
-    """Find the places of the events that a fault names: none, all, or those that hold its marker."""
-    if name_events == "none":
+def _events_to_name(fault: Fault, effect: StatusEffect) -> NameEvents:
+    """Which events to name where the fault does not say: for the codes that name some, those at fault or the first."""
+    if effect.name_events is not None or effect.code not in NAMES_EVENTS:
+        return effect.name_events or "none"
+    return "first" if fault.select.when_event_contains is None else "matching"
+
+
+def _indexes(fault: Fault, named: NameEvents, events: Sequence[object]) -> list[int]:
+    """Find the places of the events that a fault names: none, the first, all, or those that hold its marker."""
+    if named == "none":
         return []
-    marker = (fault.select.when_event_contains or "").encode() if name_events == "matching" else b""
+    if named == "first":
+        return [0] if events else []
+    marker = (fault.select.when_event_contains or "").encode() if named == "matching" else b""
     return [index for index, event in enumerate(events) if marker in orjson.dumps(event)]

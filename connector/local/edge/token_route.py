@@ -14,23 +14,24 @@ import orjson
 from aiohttp import web
 
 from connector.local.edge.effects import (
+    break_the_wire,
     foreign_answer,
-    hang,
-    reset_connection,
     retry_after_text,
-    send_half,
     status_problem,
 )
 from connector.local.edge.fault_switch import Candidate
 from connector.local.edge.faults import (
     Effect,
+    EndlessBodyEffect,
     ForeignEffect,
     HalfBodyEffect,
     HangEffect,
     MultiStatusEffect,
+    OauthErrorEffect,
     ResetEffect,
     SlowEffect,
     StatusEffect,
+    WrongLengthEffect,
 )
 from connector.local.edge.state import STATE, EdgeState, now_ms
 
@@ -63,24 +64,24 @@ def _count(request: web.Request, status: int, document: object) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
+_CUT_SHORT = b'{"access_token":"cut-short","token_type":"bearer"}'
+
+
 async def _perform(request: web.Request, state: EdgeState, effect: Effect) -> web.StreamResponse:
     match effect:
         case SlowEffect() | MultiStatusEffect():  # tokens have no 207: a fault for them is at most slow
             return await _issue(request, state)
         case StatusEffect():
             return _give_status(request, effect)
-        case HangEffect():
-            state.ledger.count_request(request.path, "hang")
-            return await hang(request, state.closing)
-        case ResetEffect():
-            state.ledger.count_request(request.path, "reset")
-            return reset_connection(request)
-        case HalfBodyEffect():
-            state.ledger.count_request(request.path, "half_body")
-            return await send_half(request, 200, b'{"access_token":"cut-short","token_type":"bearer"}')
+        case OauthErrorEffect():
+            status = 401 if effect.error == "invalid_client" else 400
+            return _count(request, status, {"error": effect.error, "error_description": "a fault of the local Edge"})
         case ForeignEffect():
             state.ledger.count_request(request.path, effect.body)
             return foreign_answer(effect.body)
+        case HangEffect() | ResetEffect() | HalfBodyEffect() | WrongLengthEffect() | EndlessBodyEffect():
+            state.ledger.count_request(request.path, effect.kind)
+            return await break_the_wire(request, effect, 200, _CUT_SHORT, state.closing)
         case _:
             assert_never(effect)
 
