@@ -69,6 +69,8 @@ class Shipment:
     accepted: int = 0  # events
     has_place: bool = False  # among those under way; kept through a search, so that it ends before others begin
     is_searched: bool = False  # has a place among those too
+    is_doubted: bool = False  # one of its requests met a doubtful answer
+    is_suspect: bool = False  # its one event was narrowed down to, so that it fails says nothing about others
     strange_at: int | None = None  # the route's acceptances when a stranger last refused one of its requests
     reset_bytes: int = 0  # the size of a body that was sent in halves because connections broke over it
 
@@ -80,7 +82,7 @@ class Shipment:
     def only(self, position: int) -> Shipment:
         """A shipment of one of its events, under the same suspicion."""
         event = self.events[position]
-        return Shipment([event], tuple(runs([event])), strange_at=self.strange_at)
+        return Shipment([event], tuple(runs([event])), strange_at=self.strange_at, is_suspect=True)
 
     @property
     def is_touched(self) -> bool:
@@ -111,6 +113,7 @@ class Request:
     accepted_at_first: int = 0  # requests of the route, when it met the first of them
     accepted_at_last: int = 0
     doubts_at_first: int = 0
+    answers_at_first: int = 0
     token_was_renewed: bool = False
     first_attempt_ms: int = 0  # milliseconds since the epoch
     last_attempt_ms: int = 0
@@ -169,9 +172,10 @@ class Request:
         self.foreign_answers = self.foreign_answers + 1 if verdict.action is Action.FOREIGN else 0
         self.unexpected_errors += verdict.action is Action.RETRY_FEW
         self.resets += verdict.cause == NoAnswer.DISCONNECTED
-        if verdict.action is not Action.ACCEPT and is_doubtful(verdict):
+        if verdict.action is Action.ACCEPT:
+            health.acceptances += 1
+        elif is_doubtful(verdict):
             self._note_doubt(health)
-        health.note(verdict)
 
     def _note_doubt(self, health: Health) -> None:
         """Note an answer that may be an event's doing.
@@ -179,12 +183,17 @@ class Request:
         It speaks against its own events only if others were accepted since the one before. In an outage that begins
         while it waits, acceptances from before would otherwise go on speaking against it.
         """
+        shipment = self.shipment
+        health.doubts += not (shipment.is_suspect or shipment.is_doubted)
+        shipment.is_doubted = True
         if not self.doubts:
             self.accepted_at_first, self.doubts_at_first = health.acceptances, health.doubts
+            self.answers_at_first = health.doubtful_answers
         if not self.doubts or health.acceptances > self.accepted_at_last:
             self.doubts_among_acceptances += 1
         self.accepted_at_last = health.acceptances
         self.doubts += 1
+        health.doubtful_answers += 1
 
     @property
     def is_reset_for_its_size(self) -> bool:
@@ -200,7 +209,8 @@ class Request:
             doubts=self.doubts_among_acceptances,
             unexpected_errors=self.unexpected_errors,
             others_accepted=health.acceptances - self.accepted_at_first,
-            others_doubts=health.doubts - self.doubts_at_first - self.doubts,
+            others_doubts=health.doubts - self.doubts_at_first,
+            has_company=health.doubtful_answers - self.answers_at_first > self.doubts,
             is_alone=len(self.shipment.events) == 1,
         )
 

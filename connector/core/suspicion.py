@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ALONE_FACTOR: Final = 2  # the verdict on one event is final: more tries, before it is given up
 _SOLO_FACTOR: Final = 3  # a batch that has nobody to compare itself with is searched after so many times the tries
-_HEALTHY_RATIO: Final = 9  # acceptances for each doubtful answer of others, above which the fault is not theirs
+_HEALTHY_RATIO: Final = 9  # acceptances for each other batch in doubt, above which the fault is not theirs
 
 
 @dataclass(slots=True)
@@ -26,14 +26,8 @@ class Health:
     """How the requests of one route have fared so far."""
 
     acceptances: int = 0
-    doubts: int = 0
-
-    def note(self, verdict: Verdict) -> None:
-        """Count one more verdict."""
-        if verdict.action is Action.ACCEPT:
-            self.acceptances += 1
-        elif is_doubtful(verdict):
-            self.doubts += 1
+    doubts: int = 0  # batches that met a doubtful answer, however often: one that is tried again counts once
+    doubtful_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +37,8 @@ class Evidence:
     doubts: int  # doubtful answers to it, each but the first after acceptances of others since the one before
     unexpected_errors: int  # all answers to it that Adobe advises not to repeat
     others_accepted: int
-    others_doubts: int
+    others_doubts: int  # other batches that met their first doubtful answer
+    has_company: bool  # whether another request met a doubtful answer at all
     is_alone: bool  # it holds the one event that it was narrowed down to
 
 
@@ -68,7 +63,7 @@ def points_at_events(evidence: Evidence, *, tries: int) -> bool:
     A batch that has no others to compare itself with is searched too after many unexpected errors, so that its mates do
     not wait for one of them on a quiet topic. It blames nobody, as one event is never judged so.
     """
-    is_solo = not evidence.is_alone and evidence.others_doubts == 0
+    is_solo = not (evidence.is_alone or evidence.has_company)
     if is_solo and evidence.unexpected_errors >= tries * _SOLO_FACTOR:
         return True
     if evidence.doubts < tries * (_ALONE_FACTOR if evidence.is_alone else 1):

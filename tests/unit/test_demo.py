@@ -134,7 +134,8 @@ def test_every_setting_of_the_local_edge_is_an_option() -> None:
     """`xdm-connector edge --help` names an option for each setting, the endpoints and the credentials."""
     shown = CliRunner().invoke(app, ["edge", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
     renamed = {"datastreams": "datastream", "ledger_path": "ledger", "client_secrets": "client_secret"}
-    renamed |= {"scopes": "scope", "static_tokens": "static_token"}
+    renamed |= {"scopes": "scope", "static_tokens": "static_token", "latency": "latency_ms"}
+    renamed |= {"datastream_upstreams": "datastream"}
     names = [*EdgeSettings.__slots__, *EdgeCredentials.__slots__]
     names.remove("credentials")
     for name in names:
