@@ -121,6 +121,10 @@ class Gate:
         self.searches.cut()
         self._pace.cut(self)
 
+    def take_units_at_once(self, units: int) -> bool:
+        """Take request units if nobody has to wait for them."""
+        return self._pace.take_at_once(units)
+
     async def take_units(self, units: int) -> bool:
         """Wait for request units of the endpoint's allowance; False if the wait was cut, and nothing is taken then."""
         return self._pace.take_at_once(units) or await self._pace.take(self, units)

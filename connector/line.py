@@ -72,10 +72,16 @@ class Line:
         """Whether more places are taken than the limit, which was lowered meanwhile, allows."""
         return self._in_use > self._limit()
 
+    def take_at_once(self) -> bool:
+        """Take a place if one is free and nobody waits for it."""
+        if not self.has_free_place:
+            return False
+        self._count(1)
+        return True
+
     async def take(self) -> bool:
         """Wait for a place; False if the wait was cut."""
-        if self.has_free_place:
-            self._count(1)
+        if self.take_at_once():
             return True
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)

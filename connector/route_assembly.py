@@ -19,12 +19,12 @@ from connector.core.batcher import Batcher, BatchLimits
 from connector.core.brake import BrakeLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import COLLECT, INTERACT, Envelope
-from connector.core.location_hints import LocationHints
 from connector.core.pacing import Concurrency
 from connector.core.retry import Backoff, WaitForEdge
 from connector.delivery import Delivery
 from connector.gate import Gate
 from connector.outcomes import Outcomes
+from connector.regions import Regions
 from connector.request import RouteTarget
 from connector.responses import Responses
 from connector.route import Route, RouteSettings
@@ -66,23 +66,19 @@ def build_route(config: Config, index: int, shared: Shared) -> Route:
     outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress, brake)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
     target = route_target(config, route, envelope)
-    responses = None
-    if route.responses is not None:
-        sink = ResponseTopic(shared.responses, route.responses.topic, setting=responses_setting(index))
-        types = frozenset(route.responses.types)
-        responses = Responses(route.datastream_id, types, sink, outcomes, gate, wait)
     limits = _batch_limits(route, envelope)
     batcher = Batcher(limits)
-    hints = LocationHints() if route.follow_location_hint else None
+    regions = Regions(target, surroundings.edge, monotonic_s=surroundings.monotonic_s)
+    hinted = regions if route.follow_location_hint else None
     delivery = Delivery(
         target,
         surroundings,
-        sender=Sender(target, surroundings, gate=gate, wait=wait, outcomes=outcomes, hints=hints),
+        sender=Sender(target, surroundings, gate=gate, wait=wait, outcomes=outcomes, regions=hinted),
         gate=gate,
         outcomes=outcomes,
         burial=burial,
         body_limit=batcher.body_limit,
-        responses=responses,
+        responses=_responses(config, index, shared, outcomes, gate),
     )
     return Route(
         _route_settings(config, route),
@@ -94,6 +90,15 @@ def build_route(config: Config, index: int, shared: Shared) -> Route:
         gate=gate,
         counts=surroundings.telemetry.routes[route.name],
     )
+
+
+def _responses(config: Config, index: int, shared: Shared, outcomes: Outcomes, gate: Gate) -> Responses | None:
+    route = config.routes[index]
+    if route.responses is None:
+        return None
+    sink = ResponseTopic(shared.responses, route.responses.topic, setting=responses_setting(index))
+    types = frozenset(route.responses.types)
+    return Responses(route.datastream_id, types, sink, outcomes, gate, WaitForEdge(_backoff(config), random.random))
 
 
 def responses_setting(index: int) -> str:

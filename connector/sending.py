@@ -10,8 +10,7 @@ Owner: the event loop. One `Sender` serves one route.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
@@ -19,20 +18,18 @@ from typing import TYPE_CHECKING, Final, assert_never
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from connector.core.codes import Action
-from connector.core.handles import handles_of_type
-from connector.core.location_hints import HINT_TYPE, LocationHints
 from connector.core.pacing import request_units
 from connector.core.retry import WaitForEdge, retry_after_s
 from connector.core.suspicion import Health, is_gateway_fault, is_strange, points_at_events
-from connector.core.verdict import Answer, Asked, Verdict, judge
+from connector.core.verdict import Asked, Verdict, judge
 from connector.ports import Credentials, Edge, TokenFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from connector.core.codes import NoAnswer
     from connector.gate import Gate
     from connector.outcomes import Outcomes
+    from connector.regions import Regions
     from connector.request import Request, RouteTarget, Shipment
     from connector.telemetry import Telemetry
 
@@ -78,14 +75,14 @@ class Sender:
         gate: Gate,
         wait: WaitForEdge,
         outcomes: Outcomes,
-        hints: LocationHints | None = None,
+        regions: Regions | None = None,
     ) -> None:
         self._target = target
         self._with = surroundings
         self._gate = gate
         self._wait = wait
         self._outcomes = outcomes
-        self._hints = hints
+        self._regions = regions
         self._health = Health()
 
     async def until_final(self, request: Request) -> Verdict | Unsent:
@@ -140,6 +137,9 @@ class Sender:
                 return Unsent.APART
             elif shipment.has_place:
                 return None
+            elif self._gate.places.take_at_once():
+                shipment.has_place = True
+                return None
             else:
                 shipment.has_place = await self._gate.places.take()
 
@@ -179,39 +179,27 @@ class Sender:
         events = request.events
         body = target.envelope.body([event.fragment for event in events])
         request.size_bytes = len(body)
-        if not await self._gate.take_units(request_units(len(body), target.upstreams)):
+        units = request_units(len(body), target.upstreams)
+        if not self._gate.take_units_at_once(units) and not await self._gate.take_units(units):
             return None
         started_at = self._with.monotonic_s()
         request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
         counts = self._with.telemetry.routes[target.route]
         counts.in_flight += 1
         try:
-            answer = await self._post(request, body, headers)
+            if self._regions is None:
+                answer = await self._with.edge.post(target.url + request.request_id, body, headers)
+            else:
+                answer = await self._regions.post(request, body, headers)
         finally:
             counts.in_flight -= 1
         verdict = judge(answer, Asked(kind=target.kind, is_silent=target.is_silent, count=len(events)))
         request.note_verdict(verdict, self._health)
-        if self._hints is not None and verdict.handles:
-            self._hints.learn(events[0].record.key(), handles_of_type(verdict.handles, HINT_TYPE), started_at)
+        if self._regions is not None:
+            self._regions.learn(request, verdict.handles)
         seconds = self._with.monotonic_s() - started_at
         self._with.telemetry.request_answered(target.route, verdict, request, size=len(body), seconds=seconds)
         return verdict
-
-    async def _post(self, request: Request, body: bytes, headers: Mapping[str, str]) -> Answer | NoAnswer:
-        """Send to the region that answered this key last; to any, if that does not exist any more.
-
-        That a hint has become stale must not look like a wrong address, which holds the route.
-        """
-        url, edge, hints = self._target.url, self._with.edge, self._hints
-        if hints is None:
-            return await edge.post(url + request.request_id, body, headers)
-        key = request.events[0].record.key()
-        hint = hints.hint(key, self._with.monotonic_s())
-        answer = await edge.post(self._target.url_for(hint) + request.request_id, body, headers)
-        if hint is None or not isinstance(answer, Answer) or answer.status != 404:
-            return answer
-        hints.forget(key)
-        return await edge.post(url + request.request_id, body, headers)
 
     def _is_final(self, request: Request, verdict: Verdict) -> bool:
         """Whether the tries end here; if not by the verdict itself, because it is the events that seem to fail."""
@@ -241,7 +229,7 @@ class Sender:
                 if request.foreign_answers >= self._target.foreign_answer_tries and not self._stands_alone(request):
                     self._hold(request, verdict)
             case Action.RENEW_TOKEN:
-                await self._renew_token(request, verdict)
+                await self._renew_token(request, verdict, state.upcoming_sleep)
             case Action.HOLD:
                 if is_strange(verdict) and self._stands_alone(request):
                     self._failed(request, verdict, state.upcoming_sleep)
@@ -274,15 +262,23 @@ class Sender:
         self._gate.failed(started_at=request.started_at, retry_after_s=pause_s, is_resend=is_resend, is_spent=is_spent)
         self._with.telemetry.request_failed(self._target.route, verdict, wait_s=max(wait_s, pause_s or 0.0))
 
-    async def _renew_token(self, request: Request, verdict: Verdict) -> None:
-        """A token is renewed once per request; refused again, it is the configuration that is wrong."""
+    async def _renew_token(self, request: Request, verdict: Verdict, wait_s: float) -> None:
+        """A token is renewed once per request; refused again, it is the configuration that is wrong.
+
+        That no other token can be had for the moment is no fault of the configuration: it passes.
+        """
         if request.token_was_renewed:
             request.token_was_renewed = False  # the next probe renews once more: the secret may be mended
             self._hold(request, verdict)
             return
-        request.token_was_renewed = True
-        with suppress(TokenFailed):  # the next try asks again, and says why there is no token
+        try:
             await self._with.credentials.renew(request.headers)
+            request.token_was_renewed = True
+        except TokenFailed as failure:
+            if failure.is_refusal:
+                self._hold(request, replace(verdict, remedy=failure.remedy))
+            else:
+                self._failed(request, _without_token(failure), wait_s)
 
 
 def _without_token(failure: TokenFailed) -> Verdict:

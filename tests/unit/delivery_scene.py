@@ -130,6 +130,7 @@ class FakeTokens:
     def __init__(self) -> None:
         self.renewals = 0
         self.failure: TokenFailed | None = None
+        self.renewal_failure: TokenFailed | None = None
 
     async def headers(self) -> Mapping[str, str]:
         if self.failure:
@@ -137,6 +138,8 @@ class FakeTokens:
         return {"renewals": str(self.renewals)}
 
     async def renew(self, refused: Mapping[str, str]) -> None:
+        if self.renewal_failure:
+            raise self.renewal_failure
         if refused["renewals"] == str(self.renewals):
             self.renewals += 1
 

@@ -373,6 +373,24 @@ async def test_a_token_refused_again_holds_the_route() -> None:
 
 
 @virtually
+async def test_a_refused_token_that_cannot_be_replaced_yet_is_no_configuration_fault() -> None:
+    """The token endpoint is silent: that passes, so nothing is held. It says no: then a person has to mend that."""
+    scene, owner = Scene(lambda sent: problem("0503-401") if sent.renewals == 0 else accepted()), owner_at()
+    scene.tokens.renewal_failure = TokenFailed("timeout", "Check the network path.", is_refusal=False)
+    work = scene.start(open_events(owner, range(3)))
+    await asyncio.sleep(300)
+    assert scene.gate.hold is None
+    assert len(scene.edge.sent) <= 20
+    scene.tokens.renewal_failure = TokenFailed("invalid_client", "Check the secret.", is_refusal=True)
+    await asyncio.sleep(100)
+    assert scene.gate.hold is not None
+    assert scene.gate.hold.cause == "EXEG-0503-401"
+    scene.tokens.renewal_failure = None
+    await work
+    assert owner.watermark == 3
+
+
+@virtually
 async def test_without_a_token_nothing_is_sent() -> None:
     """A token endpoint that is silent is waited for; one that says no holds the route; both pass."""
     scene, owner = Scene(lambda _: accepted()), owner_at()
