@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connector.core.codes import Action
 from connector.core.isolation import Fate, Group, Isolation, Named, Outcome
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from connector.request import RouteTarget
     from connector.responses import Responses
     from connector.sending import Sender, Surroundings
+
+
+_SHORT_SEARCH: Final = 9  # requests: one bad event of a hundred
 
 
 class Delivery:
@@ -84,24 +87,24 @@ class Delivery:
         """Send a shipment until each event is accepted, found at fault, under suspicion or abandoned."""
         steps = isolation.steps(len(shipment.events))
         group = next(steps, None)
+        requests = 0
         with suppress(StopIteration):
             while group is not None:
-                outcome = await self._send_group(shipment, group)
-                group = steps.send(outcome)
-                if outcome in (Fate.REFUSED, Fate.FAILED, Fate.TOO_LARGE):
+                group = steps.send(await self._send_group(shipment, group))
+                requests += 1
+                if requests >= _SHORT_SEARCH:
                     await self._take_search_place(shipment)
 
     async def _send_group(self, shipment: Shipment, group: Group) -> Outcome:
         """Send one group until it has a final verdict; settle what is accepted, remember who is blamed."""
         request = Request.of(shipment, group)
-        verdict: Verdict | Unsent | None = None
-        try:
-            verdict = await self._sender.until_final(request)
-        finally:
-            if verdict is not Unsent.APART:
-                self._outcomes.release(shipment)
+        verdict = await self._sender.until_final(request)
         if isinstance(verdict, Unsent):
-            return Fate.GONE if verdict is Unsent.GONE else Fate.APART
+            if verdict is Unsent.APART:
+                return Fate.APART
+            self._gate.hand_on_probe(shipment)
+            return Fate.GONE
+        self._outcomes.release(shipment)
         if verdict.action is Action.ACCEPT:
             is_whole = len(request.positions) == len(group)
             await self._accept(request, verdict)
@@ -126,10 +129,11 @@ class Delivery:
         return Fate.FAILED
 
     async def _take_search_place(self, shipment: Shipment) -> None:
-        """Go on with a search only beside a bounded number of others.
+        """Go on with a long search only beside a bounded number of others.
 
-        Nobody waits here with a place among the requests in hand: a burst of bad events must not starve good ones.
-        A stop or a revoke ends the wait, and the requests that follow are given up at the gate.
+        Nobody waits here with a place among the requests in hand: a burst of bad events must not starve good ones. A
+        short search does not wait, because all that settles above its batch is repeated by a crash. A stop or a revoke
+        ends the wait, and the requests that follow are given up at the gate.
         """
         searches = self._gate.searches
         if shipment.is_searched:

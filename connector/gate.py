@@ -64,7 +64,7 @@ class Gate:
         self.places = Line(lambda: concurrency.limit, budget)
         """For the requests under way."""
         self.searches = Line(lambda: max(1, concurrency.limit // 2))
-        """For batches whose events at fault are being found: a burst of bad ones leaves room for the good."""
+        """For batches with many events at fault, while they are found: a burst leaves room for good ones."""
         self.hold: Hold | None = None
         self.is_braked = False
         """Whether the brake on dead letters is on: nobody probes that, and no probe ends it."""
@@ -100,6 +100,16 @@ class Gate:
         elif self.hold is not None and self.hold.prober is not None and self.hold.prober is not who:
             await self.sleep(None)  # the hold's end cuts it
         # Else the moment has come since `is_blocked` was asked: nobody would cut a sleep without an end.
+
+    @property
+    def lacks_prober(self) -> bool:
+        """Whether the route is held by a fault, and nobody probes: who did was given up."""
+        return not self.is_braked and self.hold is not None and self.hold.prober is None
+
+    def adopt_probe(self, prober: object, kind: str) -> None:
+        """Let `prober` speak for the one who was given up, if the hold's cause is of its kind."""
+        if self.hold is not None and self.hold.prober is None and self.hold.cause.startswith(kind):
+            self.hold.prober = prober
 
     def is_prober(self, who: object) -> bool:
         """Whether the route is held and `who` probes."""

@@ -79,12 +79,15 @@ class Line:
         self._count(1)
         return True
 
-    async def take(self) -> bool:
-        """Wait for a place; False if the wait was cut."""
+    async def take(self, *, is_first: bool = False) -> bool:
+        """Wait for a place, before all others if `is_first`; False if the wait was cut."""
         if self.take_at_once():
             return True
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        if is_first:
+            self._waiting.appendleft(place)
+        else:
+            self._waiting.append(place)
         try:
             return await place
         except asyncio.CancelledError:

@@ -88,12 +88,17 @@ class Route:
     @property
     def is_full(self) -> bool:
         """Whether reading more would only pile up what cannot leave."""
-        return self.gate.is_held or self.open_bytes >= self.settings.max_open_bytes
+        return self._is_shut or self.open_bytes >= self.settings.max_open_bytes
 
     @property
     def has_room(self) -> bool:
         """Whether so much has left that reading on is worth the fetch that a pause threw away."""
-        return not self.gate.is_held and self.open_bytes <= self.settings.max_open_bytes // 2
+        return not self._is_shut and self.open_bytes <= self.settings.max_open_bytes // 2
+
+    @property
+    def _is_shut(self) -> bool:
+        """Whether the route is held. One with nothing left to probe with reads on, or it would be held for ever."""
+        return self.gate.is_held and not (self.gate.lacks_prober and self.open_bytes == 0)
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""

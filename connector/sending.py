@@ -141,7 +141,8 @@ class Sender:
                 shipment.has_place = True
                 return None
             else:
-                shipment.has_place = await self._gate.places.take()
+                # A search that was begun goes first, or the watermark would wait for it behind the whole backlog.
+                shipment.has_place = await self._gate.places.take(is_first=shipment.is_searched)
 
     async def _send_again(self, request: Request) -> Verdict | Unsent:
         """Another try. The place is kept for it, unless others should have it.

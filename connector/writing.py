@@ -60,6 +60,9 @@ class Writing:
         try:
             if not event.owner.is_closed:
                 await write()
+                if self._gate.hold is not None:
+                    self._gate.adopt_probe(event, self._kind)
+                    self._outcomes.release(event)
                 return True
         except WriteFailed as failure:
             if await self._try_on(event, write, failure):
@@ -82,9 +85,9 @@ class Writing:
                         raise failure
                     await self._try_again(event, write)
         except _Abandoned:
+            self._gate.hand_on_probe(event)
             return False
-        finally:
-            self._outcomes.release(event)
+        self._outcomes.release(event)
         return True
 
     async def _try_again(self, event: Event, write: Callable[[], Awaitable[None]]) -> None:

@@ -628,7 +628,7 @@ def test_leaving_ends_every_wait_and_nothing_is_sent_again(answer: Answer, secon
         assert (owner.watermark, owner.open_count, owner.is_drained) == (0, 6, True)
         assert scene.telemetry.routes["web"].abandoned == 6
         assert scene.dead_letters.written == {}
-        assert scene.gate.hold is None
+        assert scene.gate.hold is None or scene.gate.lacks_prober
 
     run_virtually(main())
 
@@ -793,7 +793,7 @@ async def test_a_leaving_records_dead_letter_gets_one_try() -> None:
         owner.is_leaving = True
         await scene.deliver(open_events(owner, [0]))
         assert (owner.watermark, scene.dead_letters.tries, owner.is_drained) == (watermark, 1, True)
-        assert scene.gate.hold is None
+        assert scene.gate.hold is None or scene.gate.lacks_prober
 
 
 @virtually
@@ -810,7 +810,41 @@ async def test_a_dead_letter_under_way_when_its_partition_leaves_is_not_tried_ag
     await work
     assert scene.now <= now + 10.001
     assert (scene.dead_letters.tries, owner.watermark, owner.is_drained) == (10, 0, True)
-    assert scene.gate.hold is None
+    assert scene.gate.hold is None or scene.gate.lacks_prober
+
+
+@virtually
+async def test_a_hold_whose_prober_was_given_up_ends_with_the_next_that_gets_through() -> None:
+    """A partition took the prober away: whoever comes next probes after the interval, and the route goes on."""
+    scene, owner = Scene(lambda sent: problem("0003-400") if sent.at < 50 else accepted()), owner_at()
+    work = scene.start(open_events(owner, [0]))
+    await asyncio.sleep(40)
+    owner.is_leaving = True
+    scene.gate.cut()
+    await work
+    assert scene.gate.lacks_prober
+    staying = owner_at(partition=1)
+    await scene.deliver(open_events(staying, range(3)))
+    assert (staying.watermark, scene.gate.hold) == (3, None)
+
+
+@virtually
+async def test_a_hold_by_a_dead_letter_that_was_given_up_ends_with_the_next_that_is_written() -> None:
+    """Nobody waits for the topic any more when it works again: the next dead letter shows that it does."""
+    scene, owner = Scene(refusing(0, 1)), owner_at()
+    scene.dead_letters.failure = WriteFailed("timed_out", "Check the brokers.")
+    work = scene.start(open_events(owner, [0]))
+    await scene.dead_letters.until_tried(3)
+    owner.is_leaving = True
+    scene.gate.cut()
+    await work
+    assert scene.gate.lacks_prober
+    scene.dead_letters.failure = None
+    staying = owner_at(1, partition=1)
+    await scene.routes["web"].burial.bury(
+        [(open_events(staying, [1])[0], Rejection(stage="decode", reason="r", title=""))]
+    )
+    assert (staying.watermark, scene.gate.hold) == (2, None)
 
 
 @virtually
