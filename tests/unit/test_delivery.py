@@ -143,16 +143,16 @@ def test_no_passing_answer_is_ever_final(answer: Answer | NoAnswer) -> None:
 
 @virtually
 async def test_an_outage_of_hours_is_probed_gently_and_drained_after() -> None:
-    """Six hours of 503 for 300 batches: few requests a minute, nothing settled; then everything, once."""
+    """Six hours of 503 for 150 batches: few requests a minute, nothing settled; then everything, once."""
     scene = Scene(lambda sent: accepted() if sent.at >= 6 * _HOUR_S else status(503), most=64)
     owner = owner_at()
-    events = open_events(owner, range(3000))
-    await scene.deliver_all([events[start : start + 10] for start in range(0, 3000, 10)])
+    events = open_events(owner, range(1500))
+    await scene.deliver_all([events[start : start + 10] for start in range(0, 1500, 10)])
     assert len(scene.edge.sent_between(0, 60)) <= 64 * 8
     minutes = range(60, int(6 * _HOUR_S), 60)
     assert max(len(scene.edge.sent_between(minute, minute + 60)) for minute in minutes) <= 10
-    assert sorted(scene.edge.accepted) == list(range(3000))
-    assert (owner.watermark, scene.dead_letters.written) == (3000, {})
+    assert sorted(scene.edge.accepted) == list(range(1500))
+    assert (owner.watermark, scene.dead_letters.written) == (1500, {})
     assert scene.now < 6 * _HOUR_S + 300
 
 
