@@ -79,13 +79,11 @@ class Gate:
     def is_blocked(self, who: object) -> bool:
         """Whether `who` has to wait before it may ask for a place; of a held route only the prober may pass."""
         now = self._clock()
+        if self.hold is not None and self.hold.prober is None:
+            self.hold.prober = who  # also in a pause: nothing is read of a held route, so nobody else may ever come
         if now < self._pace.paused_until or self.is_braked:
             return True
-        if self.hold is None:
-            return False
-        if self.hold.prober is None:
-            self.hold.prober = who
-        return self.hold.prober is not who or now < self.hold.probe_at
+        return self.hold is not None and (self.hold.prober is not who or now < self.hold.probe_at)
 
     async def wait(self, who: object) -> None:
         """Wait until it is worth looking at `is_blocked` again."""

@@ -1,0 +1,38 @@
+"""What must go on once everything is mended, and what must be given up only once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from tests.builders import open_events, owner_at
+from tests.unit.delivery_scene import Scene, accepted, problem, status
+from tests.virtual_time import virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
+
+
+@virtually
+async def test_a_hold_outlives_no_prober_that_leaves_in_a_pause() -> None:
+    """A probe is told to wait, and its partition leaves in that pause: nobody else is there to probe."""
+    answers = iter([problem("0400-403"), status(503, retry_after="120")])
+    scene = Scene(lambda _: next(answers, accepted()))
+    owner = owner_at(0)
+    delivery = scene.start(open_events(owner, [0]))
+    await scene.edge.until_sent(2)
+    await asyncio.sleep(1)
+    assert scene.gate.hold is not None
+    owner.is_leaving = True
+    scene.gate.cut()
+    await delivery
+    assert scene.gate.hold is None, "held for good: nothing is read any more, so nobody comes to probe"
