@@ -76,9 +76,10 @@ class Delivery:
             self._leave_places(shipment)
         # Together with the bad ones, which are known last: or those of many batches would seem to come in a row.
         self._outcomes.brake.note(accepted=shipment.accepted)
-        if isolation.at_fault or isolation.suspects or shipment.reported:
+        suspects = [position for position in isolation.suspects if position not in shipment.abandoned]
+        if isolation.at_fault or suspects or shipment.reported:
             burial = self._bury(shipment, isolation.at_fault)
-            alone = [self._deliver(shipment.only(position)) for position in isolation.suspects]
+            alone = [self._deliver(shipment.only(position)) for position in suspects]
             await asyncio.gather(burial, *alone)
         elif shipment.reset_bytes and not shipment.abandoned:
             self._lower_body_limit(shipment.reset_bytes, "disconnected")  # all of it passed, in smaller bodies

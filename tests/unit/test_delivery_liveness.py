@@ -36,3 +36,22 @@ async def test_a_hold_outlives_no_prober_that_leaves_in_a_pause() -> None:
     scene.gate.cut()
     await delivery
     assert scene.gate.hold is None, "held for good: nothing is read any more, so nobody comes to probe"
+
+
+@virtually
+async def test_a_suspect_whose_partition_left_is_given_up_once() -> None:
+    """A batch of two partitions fails, one of them leaves, and the rest of it comes under suspicion."""
+    leaves, stays, others = owner_at(0, partition=0), owner_at(100, partition=1), owner_at(1000, partition=2)
+    scene = Scene(lambda sent: accepted() if 100 not in sent.offsets else status(500))
+    delivery = scene.start([*open_events(leaves, [0]), *open_events(stays, [100])])
+    await scene.edge.until_sent(1)
+    await asyncio.sleep(0.2)
+    leaves.is_leaving = True
+    scene.gate.cut()
+    while not delivery.done():
+        await scene.deliver(open_events(others, [others.next_offset or 0]))
+        await asyncio.sleep(0.3)
+    assert list(scene.dead_letters.written) == [100]
+    assert [sent.offsets for sent in scene.edge.sent if 0 in sent.offsets] == [(0, 100)]
+    assert scene.telemetry.routes["web"].abandoned == 1
+    assert leaves.open_count == 1, "it is open for whoever owns its partition next"
