@@ -45,6 +45,7 @@ class Gate:
         "is_failing",
         "places",
         "searches",
+        "suspects",
     )
 
     def __init__(
@@ -65,6 +66,8 @@ class Gate:
         """For the requests under way."""
         self.searches = Line(lambda: max(1, concurrency.limit // 2))
         """For batches with many events at fault, while they are found: a burst leaves room for good ones."""
+        self.suspects = Line(lambda: max(1, concurrency.limit // 2))
+        """For single events under suspicion, which rest without a place: in an outage only so many are tried."""
         self.hold: Hold | None = None
         self.is_braked = False
         """Whether the brake on dead letters is on: nobody probes that, and no probe ends it."""
@@ -127,6 +130,7 @@ class Gate:
         self._cut = asyncio.Event()
         self.places.cut()
         self.searches.cut()
+        self.suspects.cut()
         self._pace.cut(self)
 
     def take_units_at_once(self, units: int) -> bool:
@@ -143,6 +147,7 @@ class Gate:
         self._concurrency.succeeded(started_at=started_at, now=self._clock())
         self.places.admit()
         self.searches.admit()
+        self.suspects.admit()
 
     def failed(
         self, *, started_at: float, retry_after_s: float | None, is_resend: bool = False, is_spent: bool = False

@@ -68,6 +68,7 @@ class Shipment:
     abandoned: set[int] = field(default_factory=set)
     accepted: int = 0  # events
     has_place: bool = False  # among those under way; kept through a search, so that it ends before others begin
+    has_turn: bool = False  # as a suspect: kept while it rests without a place
     is_searched: bool = False  # has a place among those too
     is_doubted: bool = False  # one of its requests met a doubtful answer
     is_suspect: bool = False  # its one event was narrowed down to, so that it fails says nothing about others

@@ -3,9 +3,8 @@
 Promise: `until_final` returns a verdict that ends the tries of the request, or says why it was not sent. A passing
 fault or a configuration fault never ends them, however long it lasts. The same events go out under the same id.
 
-Not promised: what becomes of the events; `delivery.py` settles them or narrows them down.
-
-Owner: the event loop. One `Sender` serves one route.
+Not promised: what becomes of the events; `delivery.py` settles them or narrows them down. Owner: the event
+loop. One `Sender` serves one route.
 """
 
 from __future__ import annotations
@@ -88,8 +87,8 @@ class Sender:
     async def until_final(self, request: Request) -> Verdict | Unsent:
         """Try until there is a final verdict, or nothing is left to try.
 
-        The shipment's place among those under way is kept while a request waits for its next try: in an outage
-        a few batches probe, and the rest stays in line behind them.
+        The shipment's place among those under way (of a suspect, its turn) is kept while a request waits for its
+        next try: in an outage a few batches probe, and the rest stays in line behind them.
 
         Raises:
             Defect: the endpoint answered that this connector broke a rule.
@@ -109,11 +108,14 @@ class Sender:
             attempt.retry_state.set_result(last)
         return last
 
-    def leave_place(self, shipment: Shipment) -> None:
-        """Give a shipment's place to the next one in the line."""
+    def leave_place(self, shipment: Shipment, *, keeps_turn: bool = False) -> None:
+        """Give a shipment's place, and a suspect's turn, to the next one in the line."""
         if shipment.has_place:
             shipment.has_place = False
             self._gate.places.leave()
+        if shipment.has_turn and not keeps_turn:
+            shipment.has_turn = False
+            self._gate.suspects.leave()
 
     async def _enter(self, request: Request) -> Unsent | None:
         """Wait until the request may leave and has a place; why it has not to leave at all, if so.
@@ -126,7 +128,7 @@ class Sender:
         while True:
             is_shut = self._gate.is_blocked(shipment)
             stands_in_line = not shipment.has_place and not self._gate.places.has_free_place
-            has_to_wait = is_shut or stands_in_line or request.attempts > 0 or self._gate.is_failing
+            has_to_wait = is_shut or stands_in_line or request.attempts or shipment.is_suspect or self._gate.is_failing
             self._outcomes.abandon(request.drop_ending(only_closed=not has_to_wait))
             if not request.positions:
                 return Unsent.GONE
@@ -137,6 +139,8 @@ class Sender:
                 return Unsent.APART
             elif shipment.has_place:
                 return None
+            elif shipment.is_suspect and not shipment.has_turn:
+                shipment.has_turn = await self._gate.suspects.take()
             elif self._gate.places.take_at_once():
                 shipment.has_place = True
                 return None
@@ -147,8 +151,7 @@ class Sender:
     async def _send_again(self, request: Request) -> Verdict | Unsent:
         """Another try. The place is kept for it, unless others should have it.
 
-        It is given up while places are fewer than before, and now and then in any case: a request that fails for its
-        own sake must not keep the last place for ever.
+        It is given up while places are fewer than before, and now and then in any case: what fails must not keep it.
         """
         if self._gate.places.is_crowded or request.attempts % _TRIES_PER_TURN == 0:
             self.leave_place(request.shipment)
@@ -165,7 +168,9 @@ class Sender:
                 return verdict
 
     async def _rest(self, request: Request, seconds: float) -> None:
-        """Wait before another try, unless nothing is left to try."""
+        """Wait before another try, unless nothing is left to try. A suspect may fail for hours: it leaves its place."""
+        if request.shipment.is_suspect:
+            self.leave_place(request.shipment, keeps_turn=True)
         self._outcomes.abandon(request.drop_ending(only_closed=False))
         if request.positions:
             await self._gate.sleep(seconds)
