@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from connector.core.codes import Action
@@ -106,6 +107,8 @@ class Delivery:
             self._gate.hand_on_probe(shipment)
             return Fate.GONE
         self._outcomes.release(shipment)
+        if verdict.action in (Action.ACCEPT, Action.ISOLATE):
+            self._gate.succeeded(started_at=request.started_at)
         if verdict.action is Action.ACCEPT:
             is_whole = len(request.positions) == len(group)
             await self._accept(request, verdict)
@@ -152,15 +155,16 @@ class Delivery:
 
     async def _accept(self, request: Request, verdict: Verdict) -> None:
         """Settle what was accepted, but for what is a dead letter as well or waits for its response."""
-        self._gate.succeeded(started_at=request.started_at)
         if verdict.reports:
             self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
             self._set_reported_apart(request, verdict)
         request.shipment.accepted += len(request.positions)
         if self._responses is None:
             self._outcomes.accept(request.runs, len(request.positions))
-        else:  # the place is kept meanwhile: no more answers are in memory than requests may be under way
-            await self._responses.respond(request.events, verdict.request_id or request.request_id, verdict.handles)
+        else:  # the place is kept while the topic works: no more answers are in memory than requests may be under way
+            leave = partial(self._sender.leave_place, request.shipment)  # a topic that fails must not stop other routes
+            request_id = verdict.request_id or request.request_id
+            await self._responses.respond(request.events, request_id, verdict.handles, on_failure=leave)
 
     def _set_reported_apart(self, request: Request, verdict: Verdict) -> None:
         """Of an acceptance, keep those events for the dead-letter topic that it names as failed upstream."""

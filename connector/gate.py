@@ -105,7 +105,7 @@ class Gate:
     @property
     def lacks_prober(self) -> bool:
         """Whether the route is held by a fault, and nobody probes: who did was given up."""
-        return not self.is_braked and self.hold is not None and self.hold.prober is None
+        return self.hold is not None and self.hold.prober is None
 
     def adopt_probe(self, prober: object, kind: str) -> None:
         """Let `prober` speak for the one who was given up, if the hold's cause is of its kind."""
@@ -165,16 +165,15 @@ class Gate:
             self._pace.pause(now + retry_after_s)
 
     def close(self, cause: str, prober: object) -> bool:
-        """Hold the route; `prober` alone may pass, after an interval. True if that, or the cause, is new."""
+        """Hold the route; `prober` alone may pass, after an interval. False if it was held already."""
         now = self._clock()
         if self.hold is None:
             self.hold = Hold(cause, prober, since=now, probe_at=now + self._probe_interval_s)
             self.is_failing = True
             return True
-        if self.hold.cause == cause or self.hold.prober not in (None, prober):
-            return False
-        self.hold.cause = cause  # what the last probe met is what is to be mended now
-        return True
+        if self.hold.prober in (None, prober):
+            self.hold.cause = cause  # what the last probe met is what is to be mended now
+        return False
 
     @property
     def held_s(self) -> float:

@@ -199,9 +199,11 @@ class Pipeline:
             route.outcomes.abandon(step.given_up)
 
     async def _deliver(self, route: Route, batch: list[Event], size: int) -> None:
+        route.under_way += 1
         try:
             await route.delivery.deliver(batch)
         finally:
+            route.under_way -= 1
             route.open_bytes -= size
         if route.order is not None:  # not after a failure: the event has no verdict, and none of its key may follow
             self._go_on(route, route.order.end(*batch))
@@ -210,9 +212,11 @@ class Pipeline:
         """Dead-letter what was rejected before a request."""
         size = sum(len(event.record.value() or b"") + _BURIAL_BYTES for event, _ in rejected)
         route.open_bytes += size
+        route.under_way += len(rejected)
         try:
             await route.burial.bury(rejected)
         finally:
+            route.under_way -= len(rejected)
             route.open_bytes -= size
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

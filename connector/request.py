@@ -48,6 +48,7 @@ class RouteTarget:
     envelope: Envelope
     foreign_answer_tries: int
     unexpected_error_tries: int
+    lone_failure_s: float = 0.0  # how long one event alone has to fail before that is its own doing
     dead_letters_gateway_faults: bool = False  # whether an event may be at fault that shows as a 502 or a reset
     dead_letters_reported: bool = False  # whether events that a 207 names as failed upstream become dead letters too
     hint_at: int = 0  # where in `url` a location hint is put in
@@ -105,6 +106,7 @@ class Request:
     positions: list[int]
     request_id: str = field(default_factory=new_request_id)
     attempts: int = 0
+    first_started_at: float = 0.0  # monotonic seconds
     size_bytes: int = 0  # of its body, as sent last
     foreign_answers: int = 0  # in a row
     unexpected_errors: int = 0
@@ -162,7 +164,7 @@ class Request:
         """Note that it leaves now."""
         self.headers = headers
         if not self.attempts:
-            self.first_attempt_ms = unix_ms
+            self.first_started_at, self.first_attempt_ms = now, unix_ms
         self.started_at, self.last_attempt_ms = now, unix_ms
         self.attempts += 1
 
@@ -213,6 +215,7 @@ class Request:
             others_doubts=health.doubts - self.doubts_at_first,
             has_company=health.doubtful_answers - self.answers_at_first > self.doubts,
             is_alone=len(self.shipment.events) == 1,
+            failing_s=self.started_at - self.first_started_at,
         )
 
     def rejection(self, verdict: Verdict, *, reason: str | None = None) -> Rejection:

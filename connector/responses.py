@@ -19,7 +19,7 @@ from connector.core.handles import json_array
 from connector.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from connector.core.retry import WaitForEdge
     from connector.gate import Gate
@@ -49,14 +49,18 @@ class Responses:
             "responses", "A response cannot be written.", outcomes, gate, wait, tell=outcomes.telemetry.response_failed
         )
 
-    async def respond(self, events: Sequence[Event], request_id: str, handles: Sequence[bytes]) -> None:
+    async def respond(
+        self, events: Sequence[Event], request_id: str, handles: Sequence[bytes], *, on_failure: Callable[[], None]
+    ) -> None:
         """Write the response to the accepted events of one request, and settle each when the broker has confirmed it.
 
-        interact takes one event in each request; of more the handles would not say which is whose.
+        `on_failure` is called when it begins to wait for the topic. interact takes one event in each request; of more
+        the handles would not say which is whose.
         """
         text = json_array(handles, self._types)
         for event in events:
-            if await self._writing.until_confirmed(event, partial(self._write, event, request_id, text)):
+            write = partial(self._write, event, request_id, text)
+            if await self._writing.until_confirmed(event, write, on_failure=on_failure):
                 self._outcomes.telemetry.response_written(self._outcomes.route)
                 self._outcomes.accept([(event.owner, event.offset, event.offset + 1)], 1)
 

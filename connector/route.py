@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from connector.model import Record
     from connector.outcomes import Outcomes
 
+_COMPANY: Final = 8  # batches: enough for one of them to be good
+
 _TOMBSTONE: Final = Rejection(
     stage="decode", reason="tombstone", title="The record has no value. Set event.tombstone to skip if that is meant."
 )
@@ -78,6 +80,8 @@ class Route:
         """Which events may leave now, where those of one key leave one after another; each is a batch by itself."""
         self.open_bytes = 0
         """Bytes of records that were read and are neither settled nor abandoned."""
+        self.under_way = 0
+        """Batches that are being delivered, and dead letters that are being written without having been in one."""
         self.is_paused = False
         self._decode = decoder.decode
 
@@ -97,8 +101,12 @@ class Route:
 
     @property
     def _is_shut(self) -> bool:
-        """Whether the route is held. One with nothing left to probe with reads on, or it would be held for ever."""
-        return self.gate.is_held and not (self.gate.lacks_prober and self.open_bytes == 0)
+        """Whether the route is held, by its brake or with company for the one who probes.
+
+        A single prober may be refused for its own sake, and only others can show that the route works. With nobody
+        left to probe it would be held for ever.
+        """
+        return self.gate.is_braked or (self.gate.is_held and self.under_way >= _COMPANY)
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""

@@ -185,6 +185,7 @@ def route_target(config: Config, route: RouteConfig, envelope: Envelope) -> Rout
         envelope=envelope,
         foreign_answer_tries=config.edge.foreign_answer_tries,
         unexpected_error_tries=config.edge.unexpected_error_tries,
+        lone_failure_s=config.edge.lone_failure_ms / 1000,
         dead_letters_gateway_faults=config.dead_letter.gateway_faults,
         dead_letters_reported=config.dead_letter.reported_events,
     )

@@ -146,13 +146,11 @@ class Sender:
                 return None
             else:
                 # A search that was begun goes first, or the watermark would wait for it behind the whole backlog.
-                shipment.has_place = await self._gate.places.take(is_first=shipment.is_searched)
+                is_first = shipment.is_searched and request.attempts == 0
+                shipment.has_place = await self._gate.places.take(is_first=is_first)
 
     async def _send_again(self, request: Request) -> Verdict | Unsent:
-        """Another try. The place is kept for it, unless others should have it.
-
-        It is given up while places are fewer than before, and now and then in any case: what fails must not keep it.
-        """
+        """Another try; the place is given up while there are fewer than before, and now and then in any case."""
         if self._gate.places.is_crowded or request.attempts % _TRIES_PER_TURN == 0:
             self.leave_place(request.shipment)
         return await self._send(request)
@@ -168,8 +166,11 @@ class Sender:
                 return verdict
 
     async def _rest(self, request: Request, seconds: float) -> None:
-        """Wait before another try, unless nothing is left to try. A suspect may fail for hours: it leaves its place."""
-        if request.shipment.is_suspect:
+        """Wait before another try, unless nothing is left to try.
+
+        What fails while others get through leaves its place: the evidence against it comes from those others.
+        """
+        if request.shipment.is_suspect or request.doubts_among_acceptances > 1:
             self.leave_place(request.shipment, keeps_turn=True)
         self._outcomes.abandon(request.drop_ending(only_closed=False))
         if request.positions:
@@ -211,15 +212,17 @@ class Sender:
         """Whether the tries end here; if not by the verdict itself, because it is the events that seem to fail."""
         if verdict.action in _FINAL:
             return True
-        tries = self._target.unexpected_error_tries
-        evidence = request.evidence(self._health)
+        target, evidence = self._target, request.evidence(self._health)
+        is_theirs = points_at_events(
+            evidence, tries=target.unexpected_error_tries, lone_failure_s=target.lone_failure_s
+        )
         if verdict.action is Action.RETRY_FEW or is_strange(verdict):
-            return points_at_events(evidence, tries=tries)
+            return is_theirs
         if not is_gateway_fault(verdict):
             return False
-        if len(request.positions) == 1 and evidence.is_alone:
-            return self._target.dead_letters_gateway_faults and points_at_events(evidence, tries=tries)
-        return points_at_events(evidence, tries=tries) or request.is_reset_for_its_size
+        if evidence.is_alone:
+            return is_theirs and target.dead_letters_gateway_faults
+        return is_theirs or request.is_reset_for_its_size
 
     async def _react(self, request: Request, state: RetryCallState) -> None:
         """Do what a verdict asks for before the next try."""
@@ -264,7 +267,7 @@ class Sender:
         pause_s = retry_after_s(
             verdict.retry_after, now_unix_s=self._with.unix_s(), max_s=self._wait.backoff.retry_after_max_s
         )
-        is_resend, is_spent = request.attempts > 1, verdict.status == 429
+        is_resend, is_spent = request.attempts > 1 or request.shipment.is_suspect, verdict.status == 429
         self._gate.failed(started_at=request.started_at, retry_after_s=pause_s, is_resend=is_resend, is_spent=is_spent)
         self._with.telemetry.request_failed(self._target.route, verdict, wait_s=max(wait_s, pause_s or 0.0))
 

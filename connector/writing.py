@@ -52,10 +52,13 @@ class Writing:
         self._wait = wait
         self._tell = tell
 
-    async def until_confirmed(self, event: Event, write: Callable[[], Awaitable[None]]) -> bool:
+    async def until_confirmed(
+        self, event: Event, write: Callable[[], Awaitable[None]], *, on_failure: Callable[[], None] | None = None
+    ) -> bool:
         """Write for an event until that is confirmed; False if its assignment ends before, and it is abandoned.
 
-        The first try does not go through tenacity: it is made for every record and has to be cheap.
+        `on_failure` is called once, before the long wait that begins with the first failure. The first try does not go
+        through tenacity: it is made for every record and has to be cheap.
         """
         try:
             if not event.owner.is_closed:
@@ -65,6 +68,8 @@ class Writing:
                     self._outcomes.release(event)
                 return True
         except WriteFailed as failure:
+            if on_failure is not None:
+                on_failure()
             if await self._try_on(event, write, failure):
                 return True
         self._outcomes.abandon([event])

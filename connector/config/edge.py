@@ -144,3 +144,8 @@ class Edge(Section):
     unexpected_error_tries: Int = Field(3, ge=1, le=100)
     """How many times a request is sent that is answered with HTTP 500 before its events are tried one by one. Adobe
     advises against repeating such a request blindly."""
+
+    lone_failure_ms: Int = Field(120_000, ge=0, le=86_400_000)
+    """How long one event alone has to fail unexpectedly, with twice `unexpected_error_tries`, while others get through,
+    before it becomes a dead letter. A part of the endpoint that is down for a few visitors looks just the same, so it
+    should be longer than such faults last; its partition's commits wait meanwhile."""

@@ -40,6 +40,7 @@ class Evidence:
     others_doubts: int  # other batches that met their first doubtful answer
     has_company: bool  # whether another request met a doubtful answer at all
     is_alone: bool  # it holds the one event that it was narrowed down to
+    failing_s: float  # from its first try to its last
 
 
 def is_doubtful(verdict: Verdict) -> bool:
@@ -57,8 +58,11 @@ def is_strange(verdict: Verdict) -> bool:
     return verdict.action is Action.FOREIGN or (verdict.action is Action.HOLD and verdict.cause.startswith("http_"))
 
 
-def points_at_events(evidence: Evidence, *, tries: int) -> bool:
+def points_at_events(evidence: Evidence, *, tries: int, lone_failure_s: float) -> bool:
     """Whether a request that failed `tries` times (twice as often if it is one event) fails for its events' sake.
+
+    One event has to fail for `lone_failure_s` too: a part of an endpoint that is down for a few visitors, while all
+    others get through, looks just the same, and the verdict on a single event is final.
 
     A batch that has no others to compare itself with is searched too after many unexpected errors, so that its mates do
     not wait for one of them on a quiet topic. It blames nobody, as one event is never judged so.
@@ -67,5 +71,7 @@ def points_at_events(evidence: Evidence, *, tries: int) -> bool:
     if is_solo and evidence.unexpected_errors >= tries * _SOLO_FACTOR:
         return True
     if evidence.doubts < tries * (_ALONE_FACTOR if evidence.is_alone else 1):
+        return False
+    if evidence.is_alone and evidence.failing_s < lone_failure_s:
         return False
     return evidence.others_accepted > _HEALTHY_RATIO * (evidence.others_doubts + evidence.is_alone)

@@ -76,6 +76,7 @@ def _config(row: Row, base_url: str) -> Config:
         "probe_interval_ms": 10,
         "foreign_answer_tries": FOREIGN_TRIES,
         "unexpected_error_tries": UNEXPECTED_TRIES,
+        "lone_failure_ms": 0,
     }
     if row.asks_for_token:
         edge["auth"] = {

@@ -181,6 +181,7 @@ class Outage:
                 "connect_timeout_ms": 1500,
                 "retry": {"max_ms": 2000},
                 "probe_interval_ms": int(PROBE_INTERVAL_S * 1000),
+                "lone_failure_ms": 0,
             },
             "routes": routes,
             "status": {"listen": f"{HOST}:0"},

@@ -235,6 +235,7 @@ class Scene:
         brake: BrakeLimits = NO_BRAKE,
         dead_letters_gateway_faults: bool = False,
         dead_letters_reported: bool = False,
+        lone_failure_s: float = 0.0,
         response_types: Sequence[str] | None = None,
     ) -> None:
         """With `response_types`, all where it is empty, answers are handed on."""
@@ -248,6 +249,7 @@ class Scene:
         self._pace = Pace(Rate(1e9), clock=self._clock)
         self._kind = kind
         self._brake_limits = brake
+        self._lone_failure_s = lone_failure_s
         self._gateway_faults, self._reported = dead_letters_gateway_faults, dead_letters_reported
         self.routes = {name: self._route(name, most, WaitForEdge(BACKOFF, jitter)) for name in routes}
 
@@ -333,4 +335,5 @@ class Scene:
             unexpected_error_tries=UNEXPECTED_TRIES,
             dead_letters_gateway_faults=self._gateway_faults,
             dead_letters_reported=self._reported,
+            lone_failure_s=self._lone_failure_s,
         )

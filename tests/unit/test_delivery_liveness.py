@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
+from connector.route import Route, RouteSettings
 from tests.builders import open_events, owner_at
 from tests.unit.delivery_scene import Scene, accepted, problem, status
 from tests.virtual_time import virtually
@@ -35,7 +37,7 @@ async def test_a_hold_outlives_no_prober_that_leaves_in_a_pause() -> None:
     owner.is_leaving = True
     scene.gate.cut()
     await delivery
-    assert scene.gate.hold is None, "held for good: nothing is read any more, so nobody comes to probe"
+    assert scene.gate.lacks_prober, "whoever comes next probes"
 
 
 @virtually
@@ -96,3 +98,59 @@ async def test_an_outage_is_probed_gently_however_many_are_under_suspicion() -> 
     assert len(scene.edge.sent_between(began + 60, began + 3600)) < 1000
     for delivery in deliveries:
         delivery.cancel()
+
+
+@virtually
+async def test_a_part_of_the_endpoint_that_is_down_for_a_minute_blames_nobody() -> None:
+    """One visitor of a hundred meets 500 while all others get through: it looks like a poison, but for its end."""
+    scene = Scene(
+        lambda sent: status(500) if sent.at < 60 and any(offset % 100 == 0 for offset in sent.offsets) else accepted(),
+        most=64,
+        lone_failure_s=120.0,
+    )
+    owner = owner_at(0)
+    deliveries = []
+    for event in open_events(owner, range(2000)):
+        deliveries.append(scene.start([event]))
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*deliveries)
+    assert (owner.watermark, scene.dead_letters.written) == (2000, {})
+
+
+@virtually
+async def test_one_event_that_a_firewall_refuses_gets_company() -> None:
+    """It is the first of the only batch under way: what is read after it has to show that the route works."""
+    scene = Scene(lambda sent: status(403) if 0 in sent.offsets else accepted())
+    owner, others = owner_at(0), owner_at(1000, partition=1)
+    parts = dict.fromkeys(("batcher", "delivery", "burial", "outcomes", "counts"))
+    settings = RouteSettings(
+        name="web", topics=(), max_open_bytes=1, event_overhead_bytes=0, skips_tombstones=False, ordered_at_once=None
+    )
+    route = Route(settings, decoder=SimpleNamespace(decode=None), gate=scene.gate, **parts)  # type: ignore[arg-type]
+    deliveries = [scene.start(open_events(owner, range(10)))]
+    while not owner.is_drained:
+        route.under_way = sum(not delivery.done() for delivery in deliveries)
+        if not route.is_full:
+            deliveries.append(scene.start(open_events(others, [others.next_offset or 0])))
+        await asyncio.sleep(60)
+        assert scene.now < 3 * 3600, "held for good"
+    await asyncio.gather(*deliveries)
+    assert list(scene.dead_letters.written) == [0]
+    assert scene.gate.hold is None
+
+
+@virtually
+async def test_a_held_route_is_read_only_for_company() -> None:
+    """A few batches are enough to find out whether it still has to be held; the brake asks nobody."""
+    scene = Scene(lambda _: problem("0003-400"))
+    parts = dict.fromkeys(("batcher", "delivery", "burial", "outcomes", "counts"))
+    settings = RouteSettings(
+        name="web", topics=(), max_open_bytes=100, event_overhead_bytes=0, skips_tombstones=False, ordered_at_once=None
+    )
+    route = Route(settings, decoder=SimpleNamespace(decode=None), gate=scene.gate, **parts)  # type: ignore[arg-type]
+    scene.gate.close("cause", object())
+    assert not route.is_full
+    route.under_way = 8
+    assert route.is_full
+    route.under_way, scene.gate.is_braked = 0, True
+    assert route.is_full
