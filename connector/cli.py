@@ -79,8 +79,10 @@ def release(
 ) -> None:
     """Release a route whose brake is on, in the connector that runs with this configuration on this machine.
 
-    The brake holds a route of which too many events would be dead letters. Ends with 0 when it is released, 1 when
-    nothing can be reached, 2 when the configuration has no status.listen or no such route, 3 when the brake is not on.
+    The brake holds a route of which too many events would be dead letters.
+
+    Exit codes: 0 released, 1 nothing can be reached, 2 the configuration has
+    no status.listen or no such route, 3 the brake is not on.
     """
     listen = _status_address(config)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class RouteCounts:
-    """What one route did since the start. Plain integers: the metrics read them when they are asked for."""
+    """What one route did since the start, and how it stands. Plain integers: the metrics read them when asked for."""
 
     records: int = 0
     accepted: int = 0
@@ -23,6 +23,7 @@ class RouteCounts:
     reports: int = 0
     late_answers: int = 0
     in_flight: int = 0
+    lag: int = 0  # as of the last summary
     is_held: bool = False
     brake_on: bool = False
     answers: dict[str, int] = field(default_factory=dict)  # by cause

@@ -33,8 +33,8 @@ SHOWN: Final = {
     Action.RETRY: ("request_failed",),
     Action.RETRY_FEW: ("request_failed", "event_dead_lettered"),
     Action.ISOLATE: ("event_dead_lettered",),
-    Action.HALVE: ("event_dead_lettered",),
-    Action.RENEW_TOKEN: ("token_renewed", "route_held"),
+    Action.HALVE: ("body_limit_lowered", "event_dead_lettered"),
+    Action.RENEW_TOKEN: ("token_renewed", "token_failed", "route_held"),
     Action.HOLD: ("route_held",),
     Action.FOREIGN: ("request_failed", "route_held"),
     Action.DEFECT: ("connector_failed",),
@@ -61,8 +61,8 @@ Made by `python -m connector.docs` from the code. Whatever the connector reports
 an event and no visitor's id is ever logged or counted: positions, bounded names and numbers only.
 
 What is rolled up is written at once, and while the same fault goes on once per {roll_up_s:.0f} seconds, with the field
-`occurrences`. A route that stays held is told again every {reminder_s:.0f} seconds. Events without a level are counted
-and not logged.
+`occurrences`. What lasts until a person acts is told again every {reminder_s:.0f} seconds: a route that stays held, a
+brake that stays on, and dead letters for one reason. Events without a level are counted and not logged.
 """
 
 
@@ -107,6 +107,8 @@ def verdicts_markdown() -> str:
         _VERDICTS_HEAD,
         "## What the connector does\n",
         _table(("action", "what happens", "in the log"), _actions()),
+        "## What may be one event's doing, and what else becomes a dead letter or a hold\n",
+        codes.BEYOND_THE_TABLES,
         "## By published code\n",
         f"A code counts whatever the status. {_named()} name the events at fault as `#index`.\n",
         _rows("code", ((f"EXEG-{code}", row) for code, row in CODES.items())),
@@ -116,7 +118,8 @@ def verdicts_markdown() -> str:
         _rows("any other", ((f"{digit}xx", row) for digit, row in STATUS_CLASSES.items())),
         "`4xx` needs a code, or a problem document with 400, 409 or 422; what has neither is not the Edge's answer.\n",
         "## Without an answer\n",
-        "If a body may have left, the event may be delivered twice; the metric `possible_duplicates` counts those.\n",
+        "If a body may have left, the event may be delivered twice, as after 502 and 504, behind which the request\n"
+        "may have gone on. The metric `possible_duplicates` counts those.\n",
         _rows("cause", ((missing.value, row) for missing, row in NO_ANSWERS.items())),
         f"Nothing was sent: {', '.join(f'`{missing}`' for missing in sorted(NOT_SENT))}.\n",
         "## Answers that the Edge does not give\n",

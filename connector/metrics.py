@@ -22,13 +22,14 @@ ROUTE_COUNTERS: Final = {
     "requests": "Requests sent, resends included.",
     "request_bytes": "Bytes of request bodies sent.",
     "resends": "Tries after a passing fault.",
-    "possible_duplicates": "Requests whose answer never came although the body was sent; they were sent again.",
+    "possible_duplicates": "Requests sent again that may have been accepted: the body left, and no verdict came back.",
     "isolations": "Refused requests whose events at fault were searched for.",
     "reports": "Warnings and errors that came with an acceptance.",
     "late_answers": "Acceptances for an assignment that was over; the events may be delivered twice.",
 }
 ROUTE_GAUGES: Final = {
     "in_flight": "Requests that wait for an answer.",
+    "lag": "Records that wait behind this member's watermarks, as of the last summary.",
     "is_held": "1 while the route waits for a person to mend something.",
     "brake_on": "1 while the brake on dead letters holds the route, until a person releases it.",
 }

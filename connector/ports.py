@@ -35,6 +35,13 @@ class Start(NamedTuple):
     committed: int | None  # None where the group has no commit
 
 
+class Extent(NamedTuple):
+    """Where a partition begins and ends."""
+
+    earliest: int
+    end: int  # the offset of the next record to come
+
+
 class SourceFatal(Exception):  # noqa: N818 - it names the state that Kafka's client reports
     """Kafka's client cannot go on; only a new process can."""
 
@@ -90,8 +97,8 @@ class Source(Protocol):
         """Fetch again from paused partitions."""
         ...
 
-    async def ends(self, owners: Sequence[PartitionOffsets]) -> list[int | None]:
-        """The end offset of each partition as last heard, None where nothing was heard."""
+    async def extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
+        """Where each partition begins and ends, also while it is paused; None where nothing was heard."""
         ...
 
     async def close(self, timeout_s: float) -> bool:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from connector.outcomes import Outcomes
 
 _COMPANY: Final = 8  # batches: enough for one of them to be good
+BRAKE: Final = "brake"
+"""The cause of a hold that is the brake's alone."""
 
 _TOMBSTONE: Final = Rejection(
     stage="decode", reason="tombstone", title="The record has no value. Set event.tombstone to skip if that is meant."
@@ -83,6 +85,8 @@ class Route:
         self.under_way = 0
         """Batches that are being delivered, and dead letters that are being written without having been in one."""
         self.is_paused = False
+        self.events_per_s = 0.0
+        """Events that the Edge accepted in a second, as of the last summary."""
         self._decode = decoder.decode
 
     def reads(self, topic: str) -> bool:
@@ -107,6 +111,12 @@ class Route:
         left to probe it would be held for ever.
         """
         return self.gate.is_braked or (self.gate.is_held and self.under_way >= _COMPANY)
+
+    @property
+    def held_by(self) -> str | None:
+        """Why the route waits for a person, None if it does not."""
+        hold = self.gate.hold
+        return hold.cause if hold else BRAKE if self.outcomes.brake.trip else None
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connector.request import Request
 
 ROLL_UP_S: Final = 30.0
-REMINDER_S: Final = 600.0  # of a hold that lasts: an error every half minute would bury the others
+REMINDER_S: Final = 600.0  # of what lasts until a person acts: told every half minute it would bury the others
 
 
 class Telemetry:
@@ -47,9 +47,9 @@ class Telemetry:
         self._roll_up = RollUp(ROLL_UP_S)
         self._reminders = RollUp(REMINDER_S)
 
-    def _fault(self, kind: Hashable, event: str, **fields: object) -> None:
+    def _fault(self, kind: Hashable, event: str, every: RollUp | None = None, /, **fields: object) -> None:
         """Log a warning at once, then once per interval with how often it happened."""
-        occurrences = self._roll_up.note((event, kind), self._clock())
+        occurrences = (every or self._roll_up).note((event, kind), self._clock())
         if occurrences is not None:
             self._log.warning(event, **fields, **({"occurrences": occurrences} if occurrences > 1 else {}))
 
@@ -236,9 +236,11 @@ class Telemetry:
         counts = self.routes[route]
         counts.dead_lettered += 1
         counts.rejections[rejection.reason] = counts.rejections.get(rejection.reason, 0) + 1
+        remedy = "The dead letter's headers xdm.error.* say why; mostly its producer is to be mended."
         self._fault(
-            (route, rejection.reason), "event_dead_lettered", route=route, reason=rejection.reason,
-            stage=rejection.stage, topic=record.topic(), partition=record.partition(), offset=record.offset(),
+            (route, rejection.reason), "event_dead_lettered", self._reminders, route=route,
+            reason=rejection.reason, stage=rejection.stage, topic=record.topic(), partition=record.partition(),
+            offset=record.offset(), remedy=remedy,
         )  # fmt: skip
 
     def dead_letter_failed(self, route: str, cause: str, remedy: str) -> None:
@@ -249,8 +251,10 @@ class Telemetry:
         """So many of a route's recent events would be dead letters that it is held until a person releases it."""
         self.routes[route].is_held = True
         self.routes[route].brake_on = True
-        occurrences = self._roll_up.note(("brake_applied", route), self._clock())
-        if occurrences is not None or not is_reminder:
+        kind = ("brake_applied", route)
+        if not is_reminder:
+            self._reminders.forget(kind)
+        if self._reminders.note(kind, self._clock()) is not None:
             self._log.error(
                 "brake_applied", route=route, stage=trip.stage, share_percent=trip.share_percent,
                 dead_letters=trip.dead_letters, events=trip.events, reason=trip.reason,

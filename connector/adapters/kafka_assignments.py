@@ -29,6 +29,7 @@ class Assignments:
         self._positions: dict[Key, int] = {}  # the next offset to hand over: where to seek after a mishap
         self._committing: dict[tuple[Key, int], PartitionOffsets] = {}  # by offset: for whom a commit is under way
         self._just_taken: set[Key] = set()
+        self._paused: set[Key] = set()
 
     def begin_poll(self) -> None:
         """Forget which partitions were taken during the poll before."""
@@ -40,6 +41,7 @@ class Assignments:
         self._owners[key] = owner
         self._positions[key] = OFFSET_BEGINNING if start.offset is None else start.offset
         self._just_taken.add(key)
+        self._paused.discard(key)
         return TopicPartition(*key, self._positions[key])
 
     def skip_to(self, owner: PartitionOffsets, offset: int) -> TopicPartition:
@@ -59,6 +61,22 @@ class Assignments:
         """The partitions of those assignments that are not over."""
         return [TopicPartition(owner.topic, owner.partition) for owner in owners if self.is_current(owner)]
 
+    def pause(self, owners: Iterable[PartitionOffsets]) -> list[TopicPartition]:
+        """Note that partitions are read no more for now; returns those of them that are ours."""
+        partitions = self.partitions_of(owners)
+        self._paused.update(map(_key, partitions))
+        return partitions
+
+    def resume(self, owners: Iterable[PartitionOffsets]) -> list[TopicPartition]:
+        """Note that partitions are read again; returns those of them that are ours."""
+        partitions = self.partitions_of(owners)
+        self._paused.difference_update(map(_key, partitions))
+        return partitions
+
+    def is_paused(self, owner: PartitionOffsets) -> bool:
+        """Whether a partition is not read for now, so that no fetch brings news of it."""
+        return (owner.topic, owner.partition) in self._paused
+
     def is_current(self, owner: PartitionOffsets) -> bool:
         """Whether this assignment is the one under which the partition is ours now."""
         return self._owners.get((owner.topic, owner.partition)) is owner
@@ -69,6 +87,7 @@ class Assignments:
             self._owners.pop(key, None)
             self._positions.pop(key, None)
             self._just_taken.discard(key)
+            self._paused.discard(key)
 
     def positions(self) -> list[TopicPartition]:
         """Where each partition has to go on so that nothing is left out."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connector.adapters.kafka_assignments import Assignments
+from connector.adapters.kafka_extents import find_extents
 from connector.adapters.kafka_last_commit import commit_and_wait
 from connector.adapters.kafka_partition_counts import count_partitions
 from connector.adapters.kafka_starts import QUERY_TIMEOUT_S, find_starts
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from connector.core.offsets import PartitionOffsets
-    from connector.ports import AssignmentListener
+    from connector.ports import AssignmentListener, Extent
 
 T = TypeVar("T")
 
@@ -88,9 +89,9 @@ class KafkaSource:
         """Fetch again from paused partitions."""
         self._submit(self._resume, tuple(owners))
 
-    async def ends(self, owners: Sequence[PartitionOffsets]) -> list[int | None]:
-        """The end offset of each partition as last heard from its broker, None where nothing was heard."""
-        return await self._call(self._ends, tuple(owners))
+    async def extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
+        """Where each partition begins and ends: of paused ones asked for, of others as last heard; None if unknown."""
+        return await self._call(self._extents, tuple(owners))
 
     async def partition_counts(self, reads: Callable[[str], bool]) -> dict[str, int] | None:
         """How many partitions each topic has that `reads` says yes to, None where the brokers do not say."""
@@ -275,20 +276,17 @@ class KafkaSource:
         self._tell(self._listener.source_fault, error)
 
     def _pause(self, owners: Iterable[PartitionOffsets]) -> None:
-        self._consumer.pause(self._assignments.partitions_of(owners))
+        self._consumer.pause(self._assignments.pause(owners))
 
     def _resume(self, owners: Iterable[PartitionOffsets]) -> None:
-        self._consumer.resume(self._assignments.partitions_of(owners))
+        self._consumer.resume(self._assignments.resume(owners))
 
-    def _ends(self, owners: Iterable[PartitionOffsets]) -> list[int | None]:
-        return [self._end(owner) for owner in owners]
-
-    def _end(self, owner: PartitionOffsets) -> int | None:
-        if not self._assignments.is_current(owner):
-            return None
-        partition = TopicPartition(owner.topic, owner.partition)
-        _, high = self._consumer.get_watermark_offsets(partition, cached=True)
-        return high if high >= 0 else None
+    def _extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
+        ours = [owner for owner in owners if self._assignments.is_current(owner)]
+        paused = [self._assignments.is_paused(owner) for owner in ours]
+        pairs = zip(self._assignments.partitions_of(ours), paused, strict=True)
+        extents = dict(zip(ours, find_extents(self._consumer, list(pairs)), strict=True))
+        return [extents.get(owner) for owner in owners]
 
     def _close(self) -> None:
         self._consumer.close()

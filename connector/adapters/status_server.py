@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from connector.core.brake import Trip
 
 RELEASE_HEADER: Final = ("X-XDM-Connector", "release")
-BRAKE: Final = "brake"
 
 
 class StatusServer:
@@ -102,23 +101,25 @@ class StatusServer:
         route = next((route for route in self._assembly.routes if route.settings.name == wanted), None)
         if route is None:
             names = ", ".join(route.settings.name for route in self._assembly.routes)
-            return web.Response(status=404, text=f"no such route; ?route= is one of: {names}\n")
+            return web.Response(status=404, text=f"no such route; there are: {names}\n")
         if not route.outcomes.brake.release():
             return web.Response(status=409, text=f"{wanted}: the brake is not on\n")
         return web.Response(text=f"{wanted}: the brake is released\n")
 
     def _route(self, index: int) -> dict[str, Any]:
         route = self._assembly.routes[index]
-        hold, brake = route.gate.hold, route.outcomes.brake
+        brake = route.outcomes.brake
         return {
             "name": route.settings.name,
-            "held": hold.cause if hold else BRAKE if brake.trip else None,
+            "held": route.held_by,
             "brake": _brake(brake.trip, brake.waiting) if brake.trip else None,
             "paused": route.is_paused,
             "open_bytes": route.open_bytes,
             "accepted": route.counts.accepted,
             "dead_lettered": route.counts.dead_lettered,
             "in_flight": route.counts.in_flight,
+            "events_per_s": route.events_per_s,
+            "lag": route.counts.lag,
         }
 
 

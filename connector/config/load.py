@@ -105,8 +105,13 @@ def _detail(path: Path, document: Document, values: Values) -> str | None:
         default = field.default if field else None
         return f"{dotted(path)} is {default} by default" if isinstance(default, str | int) else None
     line = document.places[path].line
-    shown = str(value) if isinstance(value, str | int) and may_show(path, values) else "set"
+    shown = _as_written(value) if isinstance(value, str | int) and may_show(path, values) else "set"
     return f"{dotted(path)} is {shown} in line {line}"
+
+
+def _as_written(value: str | int) -> str:
+    """As YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_under(path: Path, tops: set[Path]) -> bool:

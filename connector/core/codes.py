@@ -18,17 +18,17 @@ class Action(StrEnum):
     RETRY = "retry"
     """A passing fault: wait and send again, without end."""
     RETRY_FEW = "retry_few"
-    """An unexpected fault: a few tries; then, while others get through, look for one event that causes it."""
+    """An unexpected fault: wait and send again; while others get through, look for one event that causes it."""
     ISOLATE = "isolate"
     """Some event is at fault: find it, dead-letter it, deliver its mates."""
     HALVE = "halve"
-    """The body is too large for what stands in the way: send it in halves."""
+    """The body is too large for what stands in the way: send it in halves, and smaller ones for ten minutes."""
     RENEW_TOKEN = "renew_token"  # noqa: S105 - the name of an action, not a secret
     """Fetch a new token and send again, once; then it is a configuration fault."""
     HOLD = "hold"
     """A configuration fault: hold the route until a person mends it, and probe."""
     FOREIGN = "foreign"
-    """Something else than the Edge answered: a few tries, then hold the route."""
+    """Something else than the Edge answered: a few tries, then hold the route, unless others get through."""
     DEFECT = "defect"
     """This connector sent what it must never send: stop, loudly."""
 
@@ -170,3 +170,19 @@ NOT_SENT = frozenset({NoAnswer.REFUSED, NoAnswer.DNS, NoAnswer.TLS, NoAnswer.CON
 """No body left this process: sending again cannot double anything. All others are ambiguous."""
 
 FOREIGN_REMEDY = "Find out what answers in the Edge's place: a proxy, a captive portal or a wrong edge.base_url."
+
+BEYOND_THE_TABLES = """\
+500, 502, a broken connection and the refusal of a stranger (no code, or not the Edge's own page) may be one event's
+doing. While others of the route get through and hardly any of them meets the same, the batch is narrowed down, its
+mates are delivered, and what fails goes on alone, without a hold. Alone it becomes a dead letter after twice
+`edge.unexpected_error_tries`; after 502 and broken connections only with `dead_letter.gateway_faults: true`, and else
+it is tried without end. Where everybody meets the fault it is an outage, and nothing is dead-lettered. A batch that has
+no others to compare itself with is narrowed down after 500 too, so that its mates are delivered; that blames nobody.
+
+An event that the Edge accepted, but of which it reports a failed upstream service (207), becomes a dead letter too with
+`dead_letter.reported_events: true`. Beyond the limits of `dead_letter.brake` no dead letter is written: the route is
+held until a person releases it (`brake_applied`). A route is held as well while the token endpoint
+refuses (`token_…`), or while the dead-letter topic (`dead_letter_…`) or the responses topic (`responses_…`) cannot be
+written.
+"""
+"""What a table of answers cannot say, for `config/verdicts.md`: the rest of the route has a say in it."""

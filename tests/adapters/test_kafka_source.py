@@ -150,17 +150,34 @@ async def test_a_paused_partition_is_not_read_until_it_is_resumed(group: Group) 
         assert await member.read(4) == [(0, 0, b"a"), (0, 1, b"b"), (0, 2, b"c"), (1, 0, b"d")]
 
 
-async def test_the_ends_are_known_of_what_is_read(group: Group) -> None:
+async def test_the_extents_are_known_of_what_is_read(group: Group) -> None:
     """The end of a partition is what its broker said last, and nothing is said of a partition that left."""
     group.produce(b"a", b"b", b"c")
     async with group.member() as member:
         await member.read(3)
         owner = member.owners[0]
-        assert await member.source.ends([owner]) == [3]
+        assert await member.source.extents([owner]) == [(0, 3)]
     over = [owner]
     async with group.member() as member:
         await member.until(lambda: len(member.owners) == PARTITIONS)
-        assert await member.source.ends(over) == [None]
+        assert await member.source.extents(over) == [None]
+
+
+async def test_the_extents_of_what_is_paused_are_asked_for(group: Group) -> None:
+    """No fetch brings news of a paused partition, and its lag grows meanwhile; of one that left nothing is said."""
+    group.produce(b"a", partition=0)
+    group.produce(b"a", partition=1)
+    async with group.member() as member:
+        await member.read(2)
+        owners = [member.owners[0], member.owners[1], member.owners[2]]
+        member.source.pause(owners)
+        await member.source.extents(owners)  # the thread has paused by now
+        group.produce(b"b", b"c", partition=0)
+        group.produce(b"d", partition=2)
+        assert await member.source.extents(owners) == [(0, 3), (0, 1), (0, 1)]
+        member.source.resume(owners)
+        await member.read(5)
+        assert await member.source.extents(owners) == [(0, 3), (0, 1), (0, 1)]
 
 
 async def test_close_leaves_the_group(kafka_group: Group) -> None:

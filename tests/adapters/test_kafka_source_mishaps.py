@@ -39,6 +39,10 @@ class FaultyConsumer(Consumer):
         self._fail("get_watermark_offsets")
         return super().get_watermark_offsets(partition, timeout, cached)
 
+    def offsets_for_times(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
+        self._fail("offsets_for_times")
+        return super().offsets_for_times(partitions, timeout)
+
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         self._fail("committed")
         return super().committed(partitions, timeout)
@@ -241,3 +245,19 @@ async def test_a_close_that_hangs_is_left_behind(embedded_group: Group) -> None:
 
 async def _closed(timeout_s: float) -> bool:
     return timeout_s > 0
+
+
+async def test_where_the_brokers_do_not_name_the_extent_what_was_heard_last_is_told(
+    embedded_group: Group, faults: dict[str, list[Exception]]
+) -> None:
+    """A lag that is a little old is better than none, and the question is asked again the next time."""
+    embedded_group.produce(b"a")
+    async with embedded_group.member() as member:
+        await member.read(1)
+        owner = member.owners[0]
+        member.source.pause([owner])
+        await member.source.extents([owner])
+        embedded_group.produce(b"b", b"c")
+        faults["offsets_for_times"] = [PASSING]
+        assert await member.source.extents([owner]) == [(0, 1)]
+        assert await member.source.extents([owner]) == [(0, 3)]

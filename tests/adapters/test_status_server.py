@@ -180,7 +180,7 @@ async def test_the_status_is_json_for_people(assembly: Assembly) -> None:
     assert [(route["name"], route["held"]) for route in document["routes"]] == [("web", None), ("app", "EXEG-0003-400")]
     assert document["routes"][0] == {
         "name": "web", "held": None, "brake": None, "paused": False, "open_bytes": 0, "accepted": 0, "dead_lettered": 0,
-        "in_flight": 0,
+        "in_flight": 0, "events_per_s": 0.0, "lag": 0,
     }  # fmt: skip
     assert document["partitions"] == [
         {"topic": "xdm.app", "partition": 2, "watermark": 6, "committed": None, "open": 3}

@@ -320,3 +320,9 @@ def test_listen_is_host_and_port(listen: object) -> None:
     """Anything that is not host:port or [IPv6]:port is refused with an example."""
     [message] = said(changed("status", {"listen": listen}))
     assert message.startswith("status.listen: expected host:port")
+
+
+def test_a_truth_value_is_quoted_as_it_is_written() -> None:
+    """A message shows `true`, as the file has it, and not the spelling of another language."""
+    (message,) = said(changed("routes/0/follow_location_hint", True))
+    assert "routes[0].follow_location_hint is true in line" in message

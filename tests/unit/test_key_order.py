@@ -12,7 +12,7 @@ from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import INTERACT
 from connector.core.verdict import Answer
 from connector.pipeline import Pipeline, PipelineSettings, StopReport
-from connector.ports import AssignmentListener, Slice, Start
+from connector.ports import AssignmentListener, Extent, Slice, Start
 from connector.progress import Progress
 from connector.route import Route, RouteSettings
 from tests.builders import FakeRecord, fragment_of
@@ -67,7 +67,7 @@ class FakeSource:
     def resume(self, owners: Iterable[PartitionOffsets]) -> None:
         pass
 
-    async def ends(self, owners: Sequence[PartitionOffsets]) -> list[int | None]:
+    async def extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
         return [None for _ in owners]
 
     async def close(self, timeout_s: float) -> bool:
