@@ -128,7 +128,8 @@ class Request:
     @classmethod
     def of(cls, shipment: Shipment, group: Group) -> Request:
         """A request for one group of a shipment's events."""
-        return cls(shipment, [position for position in group if position not in shipment.abandoned])
+        abandoned = shipment.abandoned
+        return cls(shipment, [at for at in group if at not in abandoned] if abandoned else list(group))
 
     @property
     def events(self) -> Sequence[Event]:

@@ -9,6 +9,7 @@ in: positions, bounded names and numbers only. Repeated faults are rolled up.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ class Telemetry:
         self.source_faults = 0
         self.rebalances = 0
         self._log: Any = structlog.get_logger("connector")
+        self._is_debug: bool = self._log.is_enabled_for(logging.DEBUG)  # asked once: it is told for each request
         self._clock = clock
         self._roll_up = RollUp(ROLL_UP_S)
         self._reminders = RollUp(REMINDER_S)
@@ -164,6 +166,8 @@ class Telemetry:
         counts.answers[verdict.cause] = counts.answers.get(verdict.cause, 0) + 1
         if not verdict.is_published:
             self.code_unknown(route, verdict)
+        if not self._is_debug:
+            return
         self._log.debug(
             "request_answered", route=route, cause=verdict.cause, action=verdict.action.value,
             events=len(request.positions), bytes=size, ms=round(seconds * 1000, 1), attempt=request.attempts,
