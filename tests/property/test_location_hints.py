@@ -43,8 +43,8 @@ def test_anything_is_borne_and_only_hints_are_kept(handles: list[dict[str, Any]]
         return
     assert re.fullmatch("[a-z0-9]{1,32}", hint)
     assert later < 86_400
-    items = [item for handle in handles if handle["type"] == "locationHint:result" for item in _list(handle)]
-    assert any(item.get("hint") == hint and item["scope"] == "EdgeNetwork" for item in items if isinstance(item, dict))
+    items = [item for handle in handles if handle.get("type") == "locationHint:result" for item in _list(handle)]
+    assert any(item.get("hint") == hint and item.get("scope") == "EdgeNetwork" for item in items if isinstance(item, dict))
 
 
 @settings(max_examples=200, deadline=None)
