@@ -176,8 +176,9 @@ BEYOND_THE_TABLES = """\
 doing. While others of the route get through and hardly any of them meets the same, the batch is narrowed down, its
 mates are delivered, and what fails goes on alone, without a hold. Alone it becomes a dead letter after twice
 `edge.unexpected_error_tries` and `edge.lone_failure_ms`; after 502 and broken connections only with
-`dead_letter.gateway_faults: true`, and else it is tried without end. Where everybody meets the fault it is an outage, and nothing is dead-lettered. A batch that has
-no others to compare itself with is narrowed down after 500 too, so that its mates are delivered; that blames nobody.
+`dead_letter.gateway_faults: true`, and else it is tried without end. Where everybody meets the fault it is an outage,
+and nothing is dead-lettered. A batch that has no others to compare itself with is narrowed down after 500 too, so that
+its mates are delivered; that blames nobody.
 
 An event that the Edge accepted, but of which it reports a failed upstream service (207), becomes a dead letter too with
 `dead_letter.reported_events: true`. Beyond the limits of `dead_letter.brake` no dead letter is written: the route is
