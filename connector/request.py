@@ -106,7 +106,7 @@ class Request:
     positions: list[int]
     request_id: str = field(default_factory=new_request_id)
     attempts: int = 0
-    first_started_at: float = 0.0  # monotonic seconds
+    first_doubted_at: float = 0.0  # monotonic seconds: the start of the try that met the first doubtful answer
     size_bytes: int = 0  # of its body, as sent last
     foreign_answers: int = 0  # in a row
     unexpected_errors: int = 0
@@ -165,7 +165,7 @@ class Request:
         """Note that it leaves now."""
         self.headers = headers
         if not self.attempts:
-            self.first_started_at, self.first_attempt_ms = now, unix_ms
+            self.first_attempt_ms = unix_ms
         self.started_at, self.last_attempt_ms = now, unix_ms
         self.attempts += 1
 
@@ -191,6 +191,7 @@ class Request:
         health.doubts += not (shipment.is_suspect or shipment.is_doubted)
         shipment.is_doubted = True
         if not self.doubts:
+            self.first_doubted_at = self.started_at
             self.accepted_at_first, self.doubts_at_first = health.acceptances, health.doubts
             self.answers_at_first = health.doubtful_answers
         if not self.doubts or health.acceptances > self.accepted_at_last:
@@ -216,7 +217,7 @@ class Request:
             others_doubts=health.doubts - self.doubts_at_first,
             has_company=health.doubtful_answers - self.answers_at_first > self.doubts,
             is_alone=len(self.shipment.events) == 1,
-            failing_s=self.started_at - self.first_started_at,
+            failing_s=self.started_at - self.first_doubted_at,
         )
 
     def rejection(self, verdict: Verdict, *, reason: str | None = None) -> Rejection:

@@ -40,7 +40,7 @@ class Evidence:
     others_doubts: int  # other batches that met their first doubtful answer
     has_company: bool  # whether another request met a doubtful answer at all
     is_alone: bool  # it holds the one event that it was narrowed down to
-    failing_s: float  # from its first try to its last
+    failing_s: float  # from the first of the tries that met one to the last
 
 
 def is_doubtful(verdict: Verdict) -> bool:

@@ -11,11 +11,13 @@ import structlog
 
 from connector.route import Route, RouteSettings
 from tests.builders import open_events, owner_at
-from tests.unit.delivery_scene import Scene, accepted, problem, status
+from tests.unit.delivery_scene import Scene, Sent, accepted, problem, status
 from tests.virtual_time import virtually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from connector.core.verdict import Answer
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +117,24 @@ async def test_a_part_of_the_endpoint_that_is_down_for_a_minute_blames_nobody() 
         await asyncio.sleep(0.05)
     await asyncio.gather(*deliveries)
     assert (owner.watermark, scene.dead_letters.written) == (2000, {})
+
+
+@virtually
+async def test_the_time_that_one_event_fails_begins_with_the_first_answer_that_may_be_its_doing() -> None:
+    """Ten minutes of 503 before a minute of 500 are no evidence against the event that waited them out."""
+
+    def script(sent: Sent) -> Answer:
+        if 0 not in sent.offsets or sent.at > 660:
+            return accepted()
+        return status(503) if sent.at < 600 else status(500)
+
+    scene = Scene(script, most=64, lone_failure_s=120.0, jitter=lambda: 0.1)
+    owner, others = owner_at(0), owner_at(1000, partition=1)
+    delivery = scene.start(open_events(owner, [0]))
+    while not delivery.done():
+        await scene.deliver(open_events(others, [others.next_offset or 0]))
+        await asyncio.sleep(0.2)
+    assert (owner.watermark, scene.dead_letters.written) == (1, {})
 
 
 @virtually
