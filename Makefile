@@ -18,7 +18,7 @@ OUTAGE_SEED ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test outage check lint format bench docs lock up down clean
+.PHONY: help install demo test faults outage check lint format bench docs lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,9 +41,12 @@ demo: install ## run the whole way on this machine: Kafka, Edge and connector, f
 test: install ## run all tests (on Apache Kafka itself where a JDK and Maven are there)
 	$(BIN)/python -m pytest $(ARGS)
 
+faults: install ## every fault that one machine can play, on Kafka, the long ones too: lost 0
+	$(BIN)/python -m pytest -m "long or not long" tests/faults $(ARGS)
+
 outage: install ## minutes of every fault at once on Kafka: lost 0; see OUTAGE_SECONDS and OUTAGE_SEED
 	OUTAGE_SECONDS=$(OUTAGE_SECONDS) OUTAGE_SEED=$(OUTAGE_SEED) \
-		$(BIN)/python -m pytest -q -s tests/integration/test_outage.py $(ARGS)
+		$(BIN)/python -m pytest -q -s tests/faults/test_outage.py $(ARGS)
 
 check: lint test ## all that CI runs: lint, types, tests (they also keep the generated docs current)
 

@@ -6,13 +6,13 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.integration.events import Kind
-from tests.integration.rig import CONNECTOR, PARTITIONS, QUICK
+from tests.faults.events import Kind
+from tests.faults.rig import CONNECTOR, PARTITIONS, QUICK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.rig import Rig, Settings
 
 
 def test_a_topic_that_is_all_bad_waits_until_a_person_says_go_on(rig: Rig, tmp_path: Path) -> None:

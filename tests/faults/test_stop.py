@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector.app import ExitCode
-from tests.integration.edge_process import slow
-from tests.integration.events import one_percent_bad
-from tests.integration.rig import QUICK
+from tests.faults.edge_process import slow
+from tests.faults.events import one_percent_bad
+from tests.faults.rig import QUICK
 
 if TYPE_CHECKING:
-    from tests.integration.rig import Rig
+    from tests.faults.rig import Rig
 
 _UNAVAILABLE = {"effect": {"kind": "status", "code": "EXEG-0201-503", "retry_after": 60}}
 _NARROW = {"edge": {"max_in_flight": 4}, "consume": {"max_open_bytes": 1_048_576}}

@@ -9,15 +9,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.events import Kind
+from tests.faults.events import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from confluent_kafka import Message
 
-    from tests.integration.feed import Sent
-    from tests.integration.oracle import Findings
+    from tests.faults.feed import Sent
+    from tests.faults.oracle import Findings
 
 _COLUMNS = ("route", "produced", "accepted", "dead-lettered", "duplicates", "median s", "slowest s")
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.integration.events import BAD_KINDS
-from tests.integration.outage import (
+from tests.faults.events import BAD_KINDS
+from tests.faults.outage import (
     HELD_CAUSE,
     PROBE_INTERVAL_S,
     SECRETS,
@@ -24,15 +24,15 @@ from tests.integration.outage import (
     TOKEN_PREFIX,
     Outage,
 )
-from tests.integration.tally import deliveries, table
+from tests.faults.tally import deliveries, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.integration.child import Child
-    from tests.integration.rig import Rig
-    from tests.integration.tally import Delivered
+    from tests.faults.child import Child
+    from tests.faults.rig import Rig
+    from tests.faults.tally import Delivered
     from tests.kafka.client import Kafka
 
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "40"))

@@ -6,12 +6,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from connector.app import ExitCode
-from tests.integration.events import Kind, make_record
-from tests.integration.rig import PARTITIONS, QUICK
+from tests.faults.events import Kind, make_record
+from tests.faults.rig import PARTITIONS, QUICK
 
 if TYPE_CHECKING:
-    from tests.integration.feed import Sent
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.feed import Sent
+    from tests.faults.rig import Rig, Settings
 
 _KEYS = 4  # in each partition
 _TIMES = {"delay": {"kind": "uniform", "min_ms": 1, "max_ms": 60}}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.edge_process import slow
+from tests.faults.edge_process import slow
 
 if TYPE_CHECKING:
-    from tests.integration.child import Child
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.child import Child
+    from tests.faults.rig import Rig, Settings
 
 CLASSIC: Settings = {}
 KIP_848: Settings = {"kafka": {"group.protocol": "consumer"}}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.integration.events import Kind, one_percent_bad
-from tests.integration.rig import OTHER_DATASTREAM, PARTITIONS, QUICK
+from tests.faults.events import Kind, one_percent_bad
+from tests.faults.rig import OTHER_DATASTREAM, PARTITIONS, QUICK
 
 if TYPE_CHECKING:
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.rig import Rig, Settings
 
 PROBING: Settings = {"edge": {"probe_interval_ms": 200}}
 BURYING: Settings = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.rig import Rig
+from tests.faults.rig import Rig
 from tests.kafka.client import Kafka
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ import orjson
 import pytest
 
 from connector.app import ExitCode
-from tests.integration.edge_process import slow
-from tests.integration.events import Kind, make_record
-from tests.integration.rig import DATASTREAM, PARTITIONS, QUICK
+from tests.faults.edge_process import slow
+from tests.faults.events import Kind, make_record
+from tests.faults.rig import DATASTREAM, PARTITIONS, QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from confluent_kafka import Message
 
-    from tests.integration.feed import Sent
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.feed import Sent
+    from tests.faults.rig import Rig, Settings
     from tests.kafka.broker import Cluster
 
 Place = tuple[str, int, int]

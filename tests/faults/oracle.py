@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME
 
-from tests.integration.events import CODES, Kind, expected_crc32, make_record
+from tests.faults.events import CODES, Kind, expected_crc32, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from confluent_kafka import Message
 
-    from tests.integration.edge_process import Accepted
-    from tests.integration.feed import Sent
+    from tests.faults.edge_process import Accepted
+    from tests.faults.feed import Sent
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""

@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.integration.events import Kind
+from tests.faults.events import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.integration.feed import Feed
+    from tests.faults.feed import Feed
 
 _TICK_S = 0.05
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector.app import ExitCode
-from tests.integration.rig import QUICK
+from tests.faults.rig import QUICK
 
 if TYPE_CHECKING:
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.rig import Rig, Settings
 
 LATEST: Settings = {"consume": {"start_at": "latest"}}
 

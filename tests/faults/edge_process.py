@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 HOST = "127.0.0.1"
-COMMAND = (sys.executable, "-m", "tests.integration.edge_process")
+COMMAND = (sys.executable, "-m", "tests.faults.edge_process")
 _TIMEOUT_S = 30.0
 
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.integration.edge_process import HOST
-from tests.integration.events import BAD_KINDS, POISON_FAULT, Kind
-from tests.integration.rig import DATASTREAM, OTHER_DATASTREAM, PARTITIONS, QUICK
-from tests.integration.steady import SteadyFeed, Stream
-from tests.integration.weather import BATTERING, TOKENLESS, WAITING, Fault, Spell, forecast, spell_at
+from tests.faults.edge_process import HOST
+from tests.faults.events import BAD_KINDS, POISON_FAULT, Kind
+from tests.faults.rig import DATASTREAM, OTHER_DATASTREAM, PARTITIONS, QUICK
+from tests.faults.steady import SteadyFeed, Stream
+from tests.faults.weather import BATTERING, TOKENLESS, WAITING, Fault, Spell, forecast, spell_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.integration.child import Child
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.child import Child
+    from tests.faults.rig import Rig, Settings
 
 HELD_DATASTREAM = "77777777-2222-3333-4444-555555555555"
 WAITING_DATASTREAM = "88888888-2222-3333-4444-555555555555"

@@ -20,11 +20,11 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from tests.integration.child import Child
-from tests.integration.edge_process import COMMAND, EdgeControl
-from tests.integration.events import Kind, all_good
-from tests.integration.feed import Feed
-from tests.integration.oracle import Findings, reconcile, unexplained_duplicates
+from tests.faults.child import Child
+from tests.faults.edge_process import COMMAND, EdgeControl
+from tests.faults.events import Kind, all_good
+from tests.faults.feed import Feed
+from tests.faults.oracle import Findings, reconcile, unexplained_duplicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from confluent_kafka import Producer
 
-from tests.integration.events import Kind, all_good, make_record
+from tests.faults.events import Kind, all_good, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from confluent_kafka import KafkaError, Message
 
-    from tests.integration.events import Made
+    from tests.faults.events import Made
 
 _TIMEOUT_S = 60.0
 _MINUTE_MS = 60_000

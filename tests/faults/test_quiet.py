@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.integration.events import BAD_KINDS, POISON_FAULT, one_percent_bad
+from tests.faults.events import BAD_KINDS, POISON_FAULT, one_percent_bad
 
 if TYPE_CHECKING:
-    from tests.integration.rig import Rig
+    from tests.faults.rig import Rig
 
 _FAULT_WINDOW = (
     {"select": {"requests": 10}, "effect": {"kind": "status", "code": "EXEG-0201-503", "retry_after": 1}},

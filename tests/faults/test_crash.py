@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.edge_process import slow
-from tests.integration.events import Kind
-from tests.integration.rig import QUICK
+from tests.faults.edge_process import slow
+from tests.faults.events import Kind
+from tests.faults.rig import QUICK
 
 if TYPE_CHECKING:
-    from tests.integration.rig import Rig, Settings
+    from tests.faults.rig import Rig, Settings
     from tests.kafka.broker import Cluster
 
 KILLS = 2
