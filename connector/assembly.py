@@ -17,11 +17,13 @@ from connector.adapters.dead_letter_topic import DeadLetterTopic
 from connector.adapters.edge_client import EdgeClient, HttpSettings
 from connector.adapters.ims import ClientCredentials, NoCredentials, StaticToken, TokenRequest
 from connector.adapters.kafka_properties import (
+    admin_properties,
     consumer_properties,
     producer_properties,
     response_producer_properties,
 )
 from connector.adapters.kafka_source import KafkaSource
+from connector.adapters.kafka_topic_ids import TopicIds
 from connector.config import Auth, Config, Endpoint, StartAt
 from connector.core.rate import PLANNED_PART, Rate
 from connector.line import Budget
@@ -108,10 +110,12 @@ def _shared(config: Config, edge: EdgeClient, telemetry: Telemetry, logger: logg
 
 
 def _source(config: Config, logger: logging.Logger) -> KafkaSource:
+    properties = config.kafka_properties()
     return KafkaSource(
-        consumer_properties(config.kafka_properties()),
+        consumer_properties(properties),
         [topic for route in config.routes for topic in route.topics],
         starts_at_latest=config.consume.start_at is StartAt.LATEST,
+        topic_ids=TopicIds(admin_properties(properties), logger=logger),
         logger=logger,
     )
 

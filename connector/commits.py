@@ -1,7 +1,8 @@
 """When offsets are committed, and again if that fails.
 
-Promise: only watermarks are committed, one commit at a time for a partition, and one that failed is tried again at the
-next interval whether or not new records come: an outage that ends on a quiet topic must not leave it uncommitted.
+Promise: only watermarks are committed, each with a note of what is settled above it, one commit at a time for a
+partition, and one that failed is tried again at the next interval whether or not new records come: an outage that ends
+on a quiet topic must not leave it uncommitted.
 
 Owner: the event loop.
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connector.ports import Commit
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from confluent_kafka import KafkaError
 
     from connector.core.offsets import PartitionOffsets
+    from connector.core.settled import Range
     from connector.ports import Source
     from connector.telemetry import Telemetry
 
@@ -28,7 +32,7 @@ class Commits:
         self._telemetry = telemetry
         self._interval_s = interval_s
         self._next_at = float("-inf")
-        self._under_way: set[PartitionOffsets] = set()
+        self._under_way: dict[PartitionOffsets, tuple[Range, ...]] = {}  # with what their notes say
 
     def start_if_due(self, owners: Iterable[PartitionOffsets], now: float) -> None:
         """Start to commit what is settled, once per interval."""
@@ -38,26 +42,28 @@ class Commits:
 
     def start(self, owners: Iterable[PartitionOffsets]) -> None:
         """Start to commit what is settled, now."""
-        offsets = committable(owner for owner in owners if owner not in self._under_way)
-        if offsets:
-            self._under_way.update(owner for owner, _ in offsets)
-            self._source.commit(offsets)
+        commits = committable(owner for owner in owners if owner not in self._under_way)
+        if commits:
+            self._under_way.update((commit.owner, commit.owner.settled_ranges) for commit in commits)
+            self._source.commit(commits)
 
     def ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
         """Note how the commit of one partition ended."""
-        self._under_way.discard(owner)
+        noted = self._under_way.pop(owner, ())
         if error is not None:
+            if error.name() == "OFFSET_METADATA_TOO_LARGE":
+                owner.takes_notes = False  # this broker's limit is a lower one: the watermark goes alone
             self._telemetry.commit_failed(owner, error)
             return
-        owner.committed = offset
+        owner.committed, owner.noted = offset, noted
         self._telemetry.offsets_committed(owner)
 
     def forget(self, owner: PartitionOffsets) -> None:
         """The assignment is over: nothing is heard of its commits any more."""
-        self._under_way.discard(owner)
+        self._under_way.pop(owner, None)
 
 
-def committable(owners: Iterable[PartitionOffsets]) -> list[tuple[PartitionOffsets, int]]:
+def committable(owners: Iterable[PartitionOffsets]) -> list[Commit]:
     """What may be committed now, for the partitions where the broker does not have it yet."""
     found = [(owner, owner.committable) for owner in owners]
-    return [(owner, offset) for owner, offset in found if offset is not None]
+    return [Commit(owner, offset, owner.note) for owner, offset in found if offset is not None]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from connector import summary, telemetry
+from connector import summary, telemetry_kafka
 from connector.core import codes
 from connector.core.codes import CODES, NAMING_CODES, NO_ANSWERS, NOT_SENT, STATUS_CLASSES, STATUSES, Action, Row
 from connector.core.verdict import Answer, Asked, judge
@@ -131,7 +131,10 @@ def verdicts_markdown() -> str:
 
 def telemetry_markdown() -> str:
     """The catalogue of log events and metrics as Markdown."""
-    parts = [_TELEMETRY_HEAD.format(roll_up_s=telemetry.ROLL_UP_S, reminder_s=telemetry.REMINDER_S), "## Log events\n"]
+    parts = [
+        _TELEMETRY_HEAD.format(roll_up_s=telemetry_kafka.ROLL_UP_S, reminder_s=telemetry_kafka.REMINDER_S),
+        "## Log events\n",
+    ]
     events = list(told())
     for section in dict.fromkeys(event.section for event in events):
         parts.append(f"### {section}\n")
@@ -194,12 +197,14 @@ def _cause(sample: _Sample) -> str:
 
 def told() -> Iterator[Told]:
     """Everything that telemetry tells, in the order of its source."""
-    source = inspect.getsource(Telemetry)
-    sections = [(number, line[6:]) for number, line in enumerate(source.splitlines(), 1) if line.startswith("    # ")]
-    for method in cast("ast.ClassDef", ast.parse(source).body[0]).body:
-        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
-            section = [title for number, title in sections if number < method.lineno][-1]
-            yield _told(method, section)
+    for part in (Telemetry, *Telemetry.__bases__):
+        source = inspect.getsource(part)
+        lines = enumerate(source.splitlines(), 1)
+        sections = [(number, line[6:]) for number, line in lines if line.startswith("    # ")]
+        for method in cast("ast.ClassDef", ast.parse(source).body[0]).body:
+            if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                section = [title for number, title in sections if number < method.lineno][-1]
+                yield _told(method, section)
 
 
 def _told(method: ast.FunctionDef, section: str) -> Told:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector.commits import Commits, committable
+from connector.core.delivered import Delivered
 from connector.core.offsets import PartitionOffsets
 from connector.ports import SourceFatal, Start
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError
 
-    from connector.ports import Source
+    from connector.ports import Commit, Source
     from connector.progress import Progress
     from connector.route import Route
     from connector.telemetry import Telemetry
@@ -50,6 +51,7 @@ class Membership:
         self._now = monotonic_s
         self._flush = flush
         self._generation = 0
+        self._delivered = Delivered()
         self.owners: dict[PartitionOffsets, Route] = {}
         """The partitions of this member, with the route that their records take."""
         self.on_change: Callable[[], None] = lambda: None
@@ -63,6 +65,11 @@ class Membership:
 
     async def assigned(self, starts: Sequence[Start]) -> Sequence[PartitionOffsets]:
         """Begin a new assignment for each partition."""
+        for start in starts:
+            if start.ignored:
+                self._telemetry.commit_note_ignored(start.topic, start.partition, start.ignored)
+            if start.is_recreated:
+                self._telemetry.topic_recreated(start.topic, start.partition)
         owners = [self._begin(start) for start in starts]
         self._telemetry.partitions_assigned(owners)
         self._source.pause([owner for owner in owners if owner.is_leaving or self.owners[owner].is_paused])
@@ -71,8 +78,15 @@ class Membership:
 
     def _begin(self, start: Start) -> PartitionOffsets:
         self._generation += 1
+        place = (start.topic, start.partition)
+        known = self._delivered.recall(*place, identity=start.identity, committed=start.committed)
         owner = PartitionOffsets(
-            start.topic, start.partition, generation=self._generation, start=start.offset, committed=start.committed
+            *place,
+            generation=self._generation,
+            start=start.offset,
+            committed=start.committed,
+            identity=start.identity,
+            restored=(*start.settled, *known),
         )
         owner.is_leaving = self.is_ending
         self.owners[owner] = self._route_for(start.topic)
@@ -87,24 +101,37 @@ class Membership:
         self._telemetry.offset_out_of_range(owner, position=owner.next_offset, earliest=earliest)
         if owner.next_offset is not None and earliest >= owner.next_offset:
             return owner
+        return self._begin_anew(owner, Start(owner.topic, owner.partition, earliest, None))
+
+    async def recreated(self, owner: PartitionOffsets, identity: str) -> PartitionOffsets:
+        """Begin at the beginning, because the topic was deleted and made anew; what is in memory is still delivered."""
+        self._telemetry.topic_recreated(owner.topic, owner.partition)
+        return self._begin_anew(owner, Start(owner.topic, owner.partition, None, None, identity=identity))
+
+    def _begin_anew(self, owner: PartitionOffsets, start: Start) -> PartitionOffsets:
         self._let_go([owner])
-        return self._begin(Start(owner.topic, owner.partition, earliest, None))
+        self._delivered.forget(owner)
+        return self._begin(start)
+
+    def identified(self, owner: PartitionOffsets, identity: str) -> None:
+        """Note the topic's id, from now on in commits too."""
+        owner.identity = identity
 
     def _route_for(self, topic: str) -> Route:
         """The first route in the file's order that reads the topic."""
         return next(route for route in self._routes if route.reads(topic))
 
-    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
+    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[Commit]:
         """Finish what is in flight for these partitions, or abandon it at the deadline."""
         started = self._now()
         self.finish(owners)
         if self.may_wait:
             await self._until_drained(owners, started + self._revoke_timeout_s)
-        offsets = committable(owners)
+        commits = committable(owners)
         abandoned = sum(owner.open_count for owner in owners)
         self._let_go(owners)
         self._telemetry.partitions_revoked(owners, abandoned=abandoned, seconds=self._now() - started)
-        return offsets
+        return commits
 
     async def lost(self, owners: Sequence[PartitionOffsets]) -> None:
         """Forget partitions that somebody else may own by now."""
@@ -131,6 +158,7 @@ class Membership:
 
     def _let_go(self, owners: Sequence[PartitionOffsets]) -> None:
         for owner in owners:
+            self._delivered.remember(owner)
             owner.close()
             self.owners.pop(owner, None)
             self._commits.forget(owner)

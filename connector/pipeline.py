@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from connector.backpressure import Backpressure
 from connector.commits import Commits, committable
-from connector.core.offsets import PartitionOffsets, open_records
+from connector.core.offsets import PartitionOffsets, leave_out_restored, open_records
 from connector.membership import Membership
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ class Pipeline:
         fresh = open_records(owner, records)
         if len(fresh) < len(records):
             self._telemetry.records_seen_again(owner, len(records) - len(fresh))
+        if owner.restored:
+            fresh = leave_out_restored(owner, fresh)
         events, rejected, skipped = route.decode(owner, fresh)
         for batch in route.batcher.add(events, self._now()):
             self._dispatch(route, batch)

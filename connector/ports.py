@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from connector.core.codes import NoAnswer
     from connector.core.offsets import PartitionOffsets
+    from connector.core.settled import Ignored, Range
     from connector.core.verdict import Answer
     from connector.model import Record, Rejection
 
@@ -33,6 +34,18 @@ class Start(NamedTuple):
     partition: int
     offset: int | None  # None where only the first record will tell
     committed: int | None  # None where the group has no commit
+    settled: tuple[Range, ...] = ()  # what the commit says is settled above it
+    identity: str = ""  # the topic's id, empty where the brokers do not tell
+    ignored: Ignored | None = None  # why the commit's note is not used
+    is_recreated: bool = False  # the commit was for another topic of the same name, and is not used
+
+
+class Commit(NamedTuple):
+    """What is committed of one partition."""
+
+    owner: PartitionOffsets
+    offset: int
+    note: str  # the commit's metadata
 
 
 class Extent(NamedTuple):
@@ -53,7 +66,7 @@ class AssignmentListener(Protocol):
         """Take over partitions; return their offsets objects in the order given."""
         ...
 
-    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
+    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[Commit]:
         """Finish or abandon what is in flight, within one deadline; return what to commit."""
         ...
 
@@ -63,6 +76,14 @@ class AssignmentListener(Protocol):
 
     async def repositioned(self, owner: PartitionOffsets, earliest: int) -> PartitionOffsets:
         """Go on at `earliest`, because the next record is gone; returns the offsets object from now on."""
+        ...
+
+    async def recreated(self, owner: PartitionOffsets, identity: str) -> PartitionOffsets:
+        """Begin anew, because the topic was; returns the offsets object from now on."""
+        ...
+
+    def identified(self, owner: PartitionOffsets, identity: str) -> None:
+        """Hear the topic's id, which was not known before."""
         ...
 
     def commit_ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
@@ -85,7 +106,7 @@ class Source(Protocol):
         """Read records; may wait for all of `timeout_s`."""
         ...
 
-    def commit(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
+    def commit(self, commits: Sequence[Commit]) -> None:
         """Start a commit; the listener hears how it ended, partition by partition."""
         ...
 

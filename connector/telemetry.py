@@ -1,59 +1,38 @@
 """The catalogue: one function for each thing that can happen, with its log event and its counters.
 
-Promise: whatever the connector reports goes through here, so an event's name and its counter cannot drift apart, and
-what is not in this file is neither logged nor counted. No secret, no event content and no visitor's id is ever passed
-in: positions, bounded names and numbers only. Repeated faults are rolled up.
+Promise: whatever the connector reports goes through here or through `telemetry_kafka.py`, so an event's name and its
+counter cannot drift apart, and what is in neither file is neither logged nor counted. No secret, no event content and
+no visitor's id is ever passed in: positions, bounded names and numbers only. Repeated faults are rolled up.
 
-`config/telemetry.md` is generated from this file and from `metrics.py`.
+`config/telemetry.md` is generated from these files and from `metrics.py`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import structlog
-
-from connector.core.rollup import RollUp
 from connector.counts import RouteCounts
+from connector.telemetry_kafka import KafkaTelemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
-
-    from confluent_kafka import KafkaError
+    from collections.abc import Callable, Iterable, Sequence
 
     from connector.core.brake import Trip
-    from connector.core.offsets import PartitionOffsets
     from connector.core.verdict import Verdict
     from connector.model import Record, Rejection
     from connector.pipeline import StopReport
     from connector.request import Request
 
-ROLL_UP_S: Final = 30.0
-REMINDER_S: Final = 600.0  # of what lasts until a person acts: told every half minute it would bury the others
 
-
-class Telemetry:
+class Telemetry(KafkaTelemetry):
     """Reports what happens. Owned by the event loop."""
 
     def __init__(self, routes: Iterable[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(clock=clock)
         self.routes = {route: RouteCounts() for route in routes}
-        self.commits = 0
-        self.commit_failures = 0
-        self.source_faults = 0
-        self.rebalances = 0
-        self._log: Any = structlog.get_logger("connector")
         self._is_debug: bool = self._log.is_enabled_for(logging.DEBUG)  # asked once: it is told for each request
-        self._clock = clock
-        self._roll_up = RollUp(ROLL_UP_S)
-        self._reminders = RollUp(REMINDER_S)
-
-    def _fault(self, kind: Hashable, event: str, every: RollUp | None = None, /, **fields: object) -> None:
-        """Log a warning at once, then once per interval with how often it happened."""
-        occurrences = (every or self._roll_up).note((event, kind), self._clock())
-        if occurrences is not None:
-            self._log.warning(event, **fields, **({"occurrences": occurrences} if occurrences > 1 else {}))
 
     # Life of the process
 
@@ -94,63 +73,6 @@ class Telemetry:
     def summary(self, **figures: object) -> None:
         """What happened since the summary before: rates, lag, in flight, faults."""
         self._log.info("summary", **figures)
-
-    # Partitions
-
-    def partitions_assigned(self, owners: Sequence[PartitionOffsets]) -> None:
-        """The group gave this member partitions."""
-        self.rebalances += 1
-        self._log.info("partitions_assigned", partitions=_names(owners), start=[o.watermark for o in owners])
-
-    def partitions_revoked(self, owners: Sequence[PartitionOffsets], *, abandoned: int, seconds: float) -> None:
-        """The group took partitions away. Abandoned records were not settled: their next owner reads them again."""
-        self.rebalances += 1
-        self._log.info("partitions_revoked", partitions=_names(owners), abandoned=abandoned, seconds=round(seconds, 3))
-
-    def partitions_lost(self, owners: Sequence[PartitionOffsets]) -> None:
-        """The group gave this member up. Nothing was committed; what was not committed yet is read again."""
-        self.rebalances += 1
-        remedy = "Look for broker outages or a stalled process longer than session.timeout.ms."
-        self._log.warning("partitions_lost", partitions=_names(owners), remedy=remedy)
-
-    def offsets_committed(self, owner: PartitionOffsets) -> None:
-        """The broker confirmed a commit."""
-        self.commits += 1
-        self._log.debug("offsets_committed", topic=owner.topic, partition=owner.partition, offset=owner.committed)
-
-    def commit_failed(self, owner: PartitionOffsets, error: KafkaError) -> None:
-        """A commit failed; it is tried again for as long as the partition is owned."""
-        self.commit_failures += 1
-        self._fault(error.name(), "commit_failed", topic=owner.topic, partition=owner.partition, cause=error.name())
-
-    def records_seen_again(self, owner: PartitionOffsets, count: int) -> None:
-        """Records came a second time within one assignment and were skipped: they are open or settled already."""
-        self._fault(owner.topic, "records_seen_again", topic=owner.topic, partition=owner.partition, count=count)
-
-    def offset_out_of_range(self, owner: PartitionOffsets, *, position: int | None, earliest: int) -> None:
-        """The next record is gone (retention, deletion, or a topic made anew); reading goes on at the earliest one."""
-        missing = None if position is None or earliest < position else earliest - position
-        remedy = "If records expired before they were read, raise the topic's retention above the longest outage."
-        self._log.error(
-            "offset_out_of_range", topic=owner.topic, partition=owner.partition, position=position, earliest=earliest,
-            records_missing=missing, remedy=remedy,
-        )  # fmt: skip
-
-    def source_fault(self, error: KafkaError) -> None:
-        """Kafka's client met a fault; it mends by itself unless the line says fatal."""
-        self.source_faults += 1
-        remedy = "Check that the brokers can be reached and that this group may read the topics."
-        self._fault(
-            error.name(), "source_fault", cause=error.name(), text=error.str(), fatal=error.fatal(), remedy=remedy
-        )
-
-    def consumption_paused(self, route: str, reason: str) -> None:
-        """A route's partitions are paused; Kafka keeps the backlog and the membership lives on."""
-        self._log.debug("consumption_paused", route=route, reason=reason)
-
-    def consumption_resumed(self, route: str) -> None:
-        """A route's partitions are read again."""
-        self._log.debug("consumption_resumed", route=route)
 
     # Requests
 
@@ -294,7 +216,3 @@ class Telemetry:
     def token_failed(self, cause: str, remedy: str) -> None:
         """No new token could be had; the old one is used while it is valid."""
         self._fault(cause, "token_failed", cause=cause, remedy=remedy)
-
-
-def _names(owners: Iterable[PartitionOffsets]) -> list[str]:
-    return [f"{owner.topic}[{owner.partition}]" for owner in owners]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from connector.core.offsets import PartitionOffsets
-    from connector.ports import Slice, Start
+    from connector.ports import Commit, Slice
 
 Key = tuple[str, int]
 """Topic and partition."""
@@ -35,19 +35,19 @@ class Assignments:
         """Forget which partitions were taken during the poll before."""
         self._just_taken.clear()
 
-    def take(self, owner: PartitionOffsets, start: Start) -> TopicPartition:
-        """Take a partition over; returns from where the client has to read it."""
-        key = (owner.topic, owner.partition)
+    def take(self, owner: PartitionOffsets, start: int | None) -> TopicPartition:
+        """Take a partition over, without a start from its first record; returns from where the client has to read."""
+        key = _place(owner)
         self._owners[key] = owner
-        self._positions[key] = OFFSET_BEGINNING if start.offset is None else start.offset
+        self._positions[key] = OFFSET_BEGINNING if start is None else start
         self._just_taken.add(key)
         self._paused.discard(key)
         return TopicPartition(*key, self._positions[key])
 
     def skip_to(self, owner: PartitionOffsets, offset: int) -> TopicPartition:
         """Go on at another offset under the same assignment; returns from where the client has to read."""
-        self._positions[owner.topic, owner.partition] = offset
-        return TopicPartition(owner.topic, owner.partition, offset)
+        self._positions[_place(owner)] = offset
+        return TopicPartition(*_place(owner), offset)
 
     def owner(self, topic: str | None, partition: int | None) -> PartitionOffsets | None:
         """The offsets object of the current assignment, None if the partition is not ours."""
@@ -57,9 +57,14 @@ class Assignments:
         """The offsets objects of those partitions that are ours."""
         return [self._owners[key] for key in map(_key, partitions) if key in self._owners]
 
+    @property
+    def owners(self) -> tuple[PartitionOffsets, ...]:
+        """The offsets objects of all partitions that are ours."""
+        return tuple(self._owners.values())
+
     def partitions_of(self, owners: Iterable[PartitionOffsets]) -> list[TopicPartition]:
         """The partitions of those assignments that are not over."""
-        return [TopicPartition(owner.topic, owner.partition) for owner in owners if self.is_current(owner)]
+        return [TopicPartition(*_place(owner)) for owner in owners if self.is_current(owner)]
 
     def pause(self, owners: Iterable[PartitionOffsets]) -> list[TopicPartition]:
         """Note that partitions are read no more for now; returns those of them that are ours."""
@@ -75,11 +80,11 @@ class Assignments:
 
     def is_paused(self, owner: PartitionOffsets) -> bool:
         """Whether a partition is not read for now, so that no fetch brings news of it."""
-        return (owner.topic, owner.partition) in self._paused
+        return _place(owner) in self._paused
 
     def is_current(self, owner: PartitionOffsets) -> bool:
         """Whether this assignment is the one under which the partition is ours now."""
-        return self._owners.get((owner.topic, owner.partition)) is owner
+        return self._owners.get(_place(owner)) is owner
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Let partitions go."""
@@ -95,7 +100,7 @@ class Assignments:
 
     def position(self, owner: PartitionOffsets) -> TopicPartition:
         """Where one partition that is ours has to go on."""
-        return TopicPartition(owner.topic, owner.partition, self._positions[owner.topic, owner.partition])
+        return TopicPartition(*_place(owner), self._positions[_place(owner)])
 
     def hand_over(self, slices: Sequence[Slice]) -> tuple[list[Slice], list[TopicPartition]]:
         """Note what is handed over; returns that, and where to seek for what is held back.
@@ -115,15 +120,19 @@ class Assignments:
             kept.append(part)
         return kept, [TopicPartition(*key, offset) for key, offset in again.items()]
 
-    def begin_commit(self, offsets: Iterable[tuple[PartitionOffsets, int]]) -> list[TopicPartition]:
+    def begin_commit(self, commits: Iterable[Commit]) -> list[TopicPartition]:
         """What may be committed: the broker would take a commit for a partition that is not ours any more."""
-        owned = [(owner, offset) for owner, offset in offsets if self.is_current(owner)]
-        self._committing.update({((owner.topic, owner.partition), offset): owner for owner, offset in owned})
-        return [TopicPartition(owner.topic, owner.partition, offset) for owner, offset in owned]
+        owned = [commit for commit in commits if self.is_current(commit.owner)]
+        self._committing.update({(_place(commit.owner), commit.offset): commit.owner for commit in owned})
+        return [TopicPartition(*_place(commit.owner), commit.offset, commit.note) for commit in owned]
 
     def end_commit(self, partition: TopicPartition) -> PartitionOffsets | None:
         """For whom the commit was that ended; None if that was told already."""
         return self._committing.pop((_key(partition), partition.offset), None)
+
+
+def _place(owner: PartitionOffsets) -> Key:
+    return owner.topic, owner.partition
 
 
 def _key(partition: TopicPartition) -> Key:

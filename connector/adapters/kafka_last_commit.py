@@ -1,6 +1,7 @@
 """The last commit before partitions belong to somebody else.
 
-Promise: it is tried again for about a second where the reason is one that passes. Runs on the Kafka thread.
+Promise: it is tried again for about a second where the reason is one that passes, and without its note where the broker
+takes no note of such a length. Runs on the Kafka thread.
 """
 
 from __future__ import annotations
@@ -33,12 +34,30 @@ def commit_and_wait(
 ) -> tuple[KafkaError | None, list[TopicPartition]]:
     """Commit and wait for the broker's answer: what went wrong as a whole, and each partition with its own error."""
     fault: KafkaError | None = None
+    done: list[TopicPartition] = []
     for _ in range(_TRIES if targets else 0):
         try:
-            return None, consumer.commit(offsets=targets, asynchronous=False)
+            ended = consumer.commit(offsets=targets, asynchronous=False)
         except KafkaException as error:
             fault = error.args[0]
-            if fault.code() not in _PASSING:
+            if fault.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
+                targets = _without_notes(targets)
+            elif fault.code() in _PASSING:
+                time.sleep(_PAUSE_S)
+            else:
                 break
-            time.sleep(_PAUSE_S)
-    return fault, targets
+        else:
+            fault, too_long = None, [part for part in ended if _is_too_long(part.error)]
+            done += [part for part in ended if part not in too_long]
+            targets = _without_notes(too_long)
+            if not targets:
+                break
+    return fault, [*done, *targets]
+
+
+def _is_too_long(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE
+
+
+def _without_notes(targets: list[TopicPartition]) -> list[TopicPartition]:
+    return [TopicPartition(target.topic, target.partition, target.offset) for target in targets]

@@ -25,15 +25,17 @@ from connector.adapters.kafka_assignments import Assignments
 from connector.adapters.kafka_extents import find_extents
 from connector.adapters.kafka_last_commit import commit_and_wait
 from connector.adapters.kafka_partition_counts import count_partitions
+from connector.adapters.kafka_positions import Positions, is_cooperative
 from connector.adapters.kafka_starts import QUERY_TIMEOUT_S, find_starts
-from connector.ports import Slice, SourceFatal, Start
+from connector.ports import Slice, SourceFatal
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
+    from connector.adapters.kafka_topic_ids import TopicIds
     from connector.core.offsets import PartitionOffsets
-    from connector.ports import AssignmentListener, Extent
+    from connector.ports import AssignmentListener, Commit, Extent
 
 T = TypeVar("T")
 
@@ -47,15 +49,18 @@ class KafkaSource:
         topics: Sequence[str],
         *,
         starts_at_latest: bool,
+        topic_ids: TopicIds,
         logger: logging.Logger,
     ) -> None:
         self._properties = dict(properties)
         self._topics = list(topics)
         self._starts_at_latest = starts_at_latest
+        self._topic_ids = topic_ids
         self._logger = logger
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
         self._assignments = Assignments()
         self._consumer: Consumer
+        self._read_from: Positions
         self._listener: AssignmentListener
         self._loop: asyncio.AbstractEventLoop
 
@@ -77,9 +82,9 @@ class KafkaSource:
         """
         return await self._call(self._poll, max_records, timeout_s)
 
-    def commit(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
+    def commit(self, commits: Sequence[Commit]) -> None:
         """Start a commit; the listener hears how it ended, partition by partition."""
-        self._submit(self._commit, tuple(offsets))
+        self._submit(self._commit, tuple(commits))
 
     def pause(self, owners: Iterable[PartitionOffsets]) -> None:
         """Stop fetching from partitions but stay their owner. Throws away what was read ahead."""
@@ -138,21 +143,25 @@ class KafkaSource:
             {**self._properties, "on_commit": self._on_commit, "error_cb": self._on_error},
             logger=self._logger,
         )
+        self._read_from = Positions(
+            self._consumer, self._assignments.positions, is_cooperative=is_cooperative(self._properties)
+        )
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def _poll(self, max_records: int, timeout_s: float) -> list[Slice]:
         self._assignments.begin_poll()
+        self._note_topic_ids()
         try:
             messages = self._consumer.consume(max_records, timeout_s)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the client has moved on past what we never saw
-            self._seek(self._assignments.positions())
+            self._read_from.seek(self._assignments.positions())
             self._raise_fatal(error)
             return []
         faults: list[Message] = []
         slices, again = self._assignments.hand_over(self._slices(messages, faults))
-        self._seek(again)
+        self._read_from.seek(again)
         for fault in faults:
             self._note_fault(fault)
         return slices
@@ -164,24 +173,6 @@ class KafkaSource:
         if error.args[0].fatal():
             raise SourceFatal(error.args[0].str()) from error
         self._tell(self._listener.source_fault, error.args[0])
-
-    def _seek(self, positions: Iterable[TopicPartition]) -> None:
-        for position in positions:
-            try:
-                self._consumer.seek(position)
-            except KafkaException:
-                self._restart(position)
-
-    def _restart(self, position: TopicPartition) -> None:
-        """Assign a partition anew: where its next record is gone the client stops fetching and refuses to seek."""
-        try:
-            if self._is_cooperative():
-                self._consumer.incremental_unassign([position])
-                self._consumer.incremental_assign([position])
-            else:
-                self._consumer.assign(self._assignments.positions())
-        except KafkaException as error:  # to go on from where the client stands would leave records out
-            raise SourceFatal(f"the client does not go back to where it was: {error.args[0].str()}") from error
 
     def _slices(self, messages: list[Message], faults: list[Message]) -> list[Slice]:
         """Group messages by partition; those of partitions that are not ours any more are left out."""
@@ -217,30 +208,39 @@ class KafkaSource:
             earliest, _ = self._consumer.get_watermark_offsets(gone, timeout=QUERY_TIMEOUT_S)
         except KafkaException as failure:
             self._tell(self._listener.source_fault, failure.args[0])
-            self._seek([gone])  # it is found to be gone once more, and asked for again
+            self._read_from.seek([gone])  # it is found to be gone once more, and asked for again
             return
-        start = Start(owner.topic, owner.partition, earliest, None)
         successor = self._ask(self._listener.repositioned(owner, earliest))
         if successor is owner:
-            self._seek([self._assignments.skip_to(owner, earliest)])
+            self._read_from.seek([self._assignments.skip_to(owner, earliest)])
         else:
-            self._seek([self._assignments.take(successor, start)])
+            self._read_from.seek([self._assignments.take(successor, earliest)])
+            for identity in self._topic_ids.ask([owner.topic]).values():
+                self._tell(self._listener.identified, successor, identity)
+
+    def _note_topic_ids(self) -> None:
+        """Begin anew where a topic was made anew: its offsets mean other records now, and nothing else would tell."""
+        ids = self._topic_ids.news(lambda: (owner.topic for owner in self._assignments.owners))
+        for owner in self._assignments.owners if ids else ():
+            identity = ids.get(owner.topic)
+            if identity is None or identity == owner.identity:
+                continue
+            if owner.identity:
+                successor = self._ask(self._listener.recreated(owner, identity))
+                self._read_from.seek([self._assignments.take(successor, None)])
+            else:
+                self._tell(self._listener.identified, owner, identity)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:
             return
         report = partial(self._tell, self._listener.source_fault)
-        starts = find_starts(consumer, partitions, at_latest=self._starts_at_latest, report=report)
+        ids = self._topic_ids.ask(partition.topic for partition in partitions)
+        starts = find_starts(consumer, partitions, ids, at_latest=self._starts_at_latest, report=report)
         owners = self._ask(self._listener.assigned(starts))
-        targets = [self._assignments.take(*pair) for pair in zip(owners, starts, strict=True)]
-        if self._is_cooperative():
-            consumer.incremental_assign(targets)
-        else:
-            consumer.assign(targets)
-
-    def _is_cooperative(self) -> bool:
-        strategy = str(self._properties.get("partition.assignment.strategy", ""))
-        return self._properties.get("group.protocol") == "consumer" or "cooperative" in strategy
+        pairs = zip(owners, starts, strict=True)
+        targets = [self._assignments.take(owner, start.offset) for owner, start in pairs]
+        self._read_from.begin(targets)
 
     # After a revoke or a loss the client lets the partitions go by itself, in the way its protocol wants.
 
@@ -257,8 +257,8 @@ class KafkaSource:
             self._ask(self._listener.lost(owners))
         self._assignments.forget(partitions)
 
-    def _commit(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
-        targets = self._assignments.begin_commit(offsets)
+    def _commit(self, commits: Sequence[Commit]) -> None:
+        targets = self._assignments.begin_commit(commits)
         if not targets:
             return
         try:

@@ -1,8 +1,8 @@
 """What is open and what is settled in one partition, during one assignment of it.
 
 Promise: `watermark` never passes an offset that is open, whatever the order in which offsets settle.
-It is the only thing that may be committed. What is settled above it is kept as ranges, so a million
-settled records above one that is still open cost one pair of numbers.
+It is the only offset that may be committed. What is settled above it is kept as ranges, so a million
+settled records above one that is still open cost one pair of numbers; they go with the commit as a note (`settled.py`).
 
 Not promised: anything about other assignments. A new assignment of the same partition starts a new
 `PartitionOffsets`; the old one is closed and ignores what still arrives for it, so an answer that
@@ -16,11 +16,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from connector.core.settled import clipped, encode, united
 from connector.model import offset_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from connector.core.settled import Range
     from connector.model import Event, Record
 
 
@@ -28,7 +30,8 @@ class PartitionOffsets:
     """The open and settled offsets of one partition under one assignment (its generation).
 
     `start` is the first offset to be read, None where only the first record will tell; `committed` is
-    what the broker has confirmed, None where the group has no commit.
+    what the broker has confirmed, None where the group has no commit. `identity` is the topic's id, empty where the
+    brokers do not tell. `restored` are offsets at or above the start that settled under an earlier assignment.
     """
 
     __slots__ = (
@@ -37,16 +40,29 @@ class PartitionOffsets:
         "_starts",
         "committed",
         "generation",
+        "identity",
         "is_closed",
         "is_leaving",
         "next_offset",
+        "noted",
+        "origin",
         "partition",
+        "restored",
+        "takes_notes",
         "topic",
         "watermark",
     )
 
     def __init__(
-        self, topic: str, partition: int, *, generation: int, start: int | None, committed: int | None = None
+        self,
+        topic: str,
+        partition: int,
+        *,
+        generation: int,
+        start: int | None,
+        committed: int | None = None,
+        identity: str = "",
+        restored: Iterable[Range] = (),
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -55,7 +71,16 @@ class PartitionOffsets:
         """Everything below is settled."""
         self.next_offset = start
         """One past the highest offset that was opened."""
+        self.origin = start
+        """The first offset of this assignment."""
         self.committed = committed
+        self.noted: tuple[Range, ...] = ()
+        """The settled ranges that the broker has with the commit."""
+        self.identity = identity
+        self.takes_notes = True
+        """False where the broker refused one as too long."""
+        self.restored = clipped(united(restored), start or 0)
+        """What settled earlier and was not read again yet."""
         self.is_leaving = False
         """The assignment is about to end: what has to wait for another try is not worth waiting for."""
         self.is_closed = False
@@ -77,7 +102,7 @@ class PartitionOffsets:
         if first >= end or (expected is not None and first < expected):
             raise ValueError(f"cannot open [{first}, {end}) when the next offset is {expected}")
         if expected is None:
-            self.watermark = first
+            self.watermark = self.origin = first
         elif first > expected:
             self._add(expected, first)
         self.next_offset = end
@@ -94,6 +119,14 @@ class PartitionOffsets:
             raise ValueError(f"cannot settle [{first}, {end}): opened only up to {self.next_offset}")
         self._add(first, end)
         return True
+
+    def settle_restored(self) -> None:
+        """Settle what was opened of the restored ranges."""
+        if self.next_offset is None:
+            return
+        for first, end in clipped(self.restored, 0, self.next_offset):
+            self._add(first, end)
+        self.restored = clipped(self.restored, self.next_offset)
 
     def is_settled(self, offset: int) -> bool:
         """Whether an offset that was opened has settled under this assignment."""
@@ -130,15 +163,31 @@ class PartitionOffsets:
 
     @property
     def committable(self) -> int | None:
-        """The offset to commit; None if the broker has it already or the assignment is over."""
-        if self.is_closed or self.watermark == self.committed:
+        """The offset to commit; None if the broker has it, and its note, already, or the assignment is over."""
+        if self.is_closed:
             return None
-        return self.watermark
+        is_noted = not self.identity or not self.takes_notes or self.settled_ranges == self.noted
+        return None if self.watermark == self.committed and is_noted else self.watermark
 
     @property
-    def settled_ranges(self) -> tuple[tuple[int, int], ...]:
-        """The settled ranges above the watermark, lowest first."""
-        return tuple(zip(self._starts, self._ends, strict=True))
+    def note(self) -> str:
+        """The commit's metadata: what is settled above the watermark."""
+        if self.watermark is None or not self.takes_notes:
+            return ""
+        return encode(self.identity, self.watermark, self.settled_ranges)
+
+    @property
+    def settled_ranges(self) -> tuple[Range, ...]:
+        """The settled ranges above the watermark, lowest first, those among them that are still to be read again."""
+        ranges = tuple(zip(self._starts, self._ends, strict=True))
+        return united((*ranges, *self.restored)) if self.restored else ranges
+
+    @property
+    def all_settled(self) -> tuple[Range, ...]:
+        """All that is settled from the first offset of this assignment on."""
+        if self.origin is None or self.watermark is None:
+            return self.restored
+        return united((*clipped([(self.origin, self.watermark)], 0), *self.settled_ranges))
 
     def _add(self, first: int, end: int) -> None:
         """Unite [first, end) with what is settled, and move the watermark over what is now contiguous."""
@@ -173,6 +222,19 @@ def open_records(owner: PartitionOffsets, records: Sequence[Record]) -> Sequence
     for record in records:  # there are gaps: compacted records, or a transaction's markers
         owner.open(offset_of(record), offset_of(record) + 1)
     return records
+
+
+def leave_out_restored(owner: PartitionOffsets, records: Sequence[Record]) -> Sequence[Record]:
+    """Settle those of the records just opened that settled under an earlier assignment; returns the others."""
+    ranges = owner.restored
+    owner.settle_restored()
+    starts = [first for first, _ in ranges]
+
+    def is_new(offset: int) -> bool:
+        below = bisect_right(starts, offset) - 1
+        return below < 0 or offset >= ranges[below][1]
+
+    return [record for record in records if is_new(offset_of(record))]
 
 
 def runs(events: Iterable[Event]) -> Iterator[tuple[PartitionOffsets, int, int]]:

@@ -7,17 +7,20 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from connector.adapters.kafka_properties import consumer_properties
+from connector.adapters.kafka_properties import admin_properties, consumer_properties
 from connector.adapters.kafka_source import KafkaSource
+from connector.adapters.kafka_topic_ids import TopicIds
+from connector.commits import committable
 from connector.core.offsets import PartitionOffsets
 from connector.model import offset_of
+from connector.ports import Commit, Start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from confluent_kafka import KafkaError
 
-    from connector.ports import Slice, Start
+    from connector.ports import Slice
 
 TIMEOUT_S = 40.0
 QUICK: dict[str, Any] = {"group.protocol": "consumer"}
@@ -41,6 +44,7 @@ class Member:
         self.starts: list[Start] = []
         self.revoked_partitions: list[int] = []
         self.lost_partitions: list[int] = []
+        self.recreations: list[int] = []
         self.repositions: list[tuple[int | None, int]] = []
         self.commits: list[tuple[PartitionOffsets, int, KafkaError | None]] = []
         self.faults: list[KafkaError] = []
@@ -53,11 +57,11 @@ class Member:
         if self.refuses_with is not None:
             raise self.refuses_with
         self.starts += starts
-        owners = [self._begin(start.topic, start.partition, start.offset, start.committed) for start in starts]
+        owners = [self._begin(start) for start in starts]
         self.owners.update({owner.partition: owner for owner in owners})
         return owners
 
-    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
+    async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[Commit]:
         self.revoked_partitions += [owner.partition for owner in owners]
         return self._let_go(owners)
 
@@ -70,8 +74,17 @@ class Member:
         if self.keeps_owners:
             return owner
         owner.close()
-        self.owners[owner.partition] = self._begin(owner.topic, owner.partition, earliest, None)
+        self.owners[owner.partition] = self._begin(Start(owner.topic, owner.partition, earliest, None))
         return self.owners[owner.partition]
+
+    async def recreated(self, owner: PartitionOffsets, identity: str) -> PartitionOffsets:
+        self.recreations.append(owner.partition)
+        owner.close()
+        self.owners[owner.partition] = self._begin(Start(owner.topic, owner.partition, None, None, identity=identity))
+        return self.owners[owner.partition]
+
+    def identified(self, owner: PartitionOffsets, identity: str) -> None:
+        owner.identity = identity
 
     def commit_ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
         self.commits.append((owner, offset, error))
@@ -102,17 +115,27 @@ class Member:
 
     async def commit(self) -> list[tuple[int, int, KafkaError | None]]:
         """Commit all that is settled, and poll until the end of each commit was heard."""
-        wanted = [(owner, owner.watermark) for owner in self.owners.values() if owner.watermark is not None]
+        wanted = [
+            Commit(owner, owner.watermark, owner.note) for owner in self.owners.values() if owner.watermark is not None
+        ]
         before = len(self.commits)
         self.source.commit(wanted)
         await self.until(lambda: len(self.commits) >= before + len(wanted))
         return sorted((owner.partition, offset, error) for owner, offset, error in self.commits[before:])
 
-    def _begin(self, topic: str, partition: int, start: int | None, committed: int | None) -> PartitionOffsets:
-        return PartitionOffsets(topic, partition, generation=1, start=start, committed=committed)
+    def _begin(self, start: Start) -> PartitionOffsets:
+        return PartitionOffsets(
+            start.topic,
+            start.partition,
+            generation=1,
+            start=start.offset,
+            committed=start.committed,
+            identity=start.identity,
+            restored=start.settled,
+        )
 
-    def _let_go(self, owners: Sequence[PartitionOffsets]) -> list[tuple[PartitionOffsets, int]]:
-        settled = [(owner, owner.watermark) for owner in owners if owner.committable is not None and owner.watermark]
+    def _let_go(self, owners: Sequence[PartitionOffsets]) -> list[Commit]:
+        settled = committable(owners)
         for owner in owners:
             owner.close()
             self.owners.pop(owner.partition, None)
@@ -129,6 +152,7 @@ async def member(
         consumer_properties({**kafka, **properties}),
         topics,
         starts_at_latest=starts_at_latest,
+        topic_ids=TopicIds(admin_properties({**kafka, **properties}), logger=logging.getLogger("librdkafka")),
         logger=logging.getLogger("librdkafka"),
     )
     joined = Member(source)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from connector.ports import Commit
 from tests.adapters.group import PARTITIONS
 from tests.adapters.kafka_member import CLASSIC
 from tests.adapters.kafka_member import member as new_member
@@ -127,7 +128,7 @@ async def test_a_late_commit_for_a_partition_that_left_is_not_sent(group: Group)
         async with group.member() as second:
             await poll_both(first, second, lambda: len(first.owners) == len(second.owners) == PARTITIONS // 2)
             before = len(first.commits)
-            first.source.commit([(owners[partition], 1) for partition in second.owners])
+            first.source.commit([Commit(owners[partition], 1, "") for partition in second.owners])
             await first.poll()
             assert {group.committed()[partition] for partition in second.owners} == {2}
             assert len(first.commits) == before

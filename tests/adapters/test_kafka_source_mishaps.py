@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connector.core.offsets import PartitionOffsets
+    from connector.ports import Commit
     from tests.adapters.group import Group
 
 PASSING = KafkaException(KafkaError(KafkaError._TRANSPORT))
@@ -233,7 +234,7 @@ async def test_a_close_that_hangs_is_left_behind(embedded_group: Group) -> None:
         await member.until(lambda: len(member.owners) == PARTITIONS)
         let_go = member.revoked
 
-        async def hang(owners: Sequence[PartitionOffsets]) -> Sequence[tuple[PartitionOffsets, int]]:
+        async def hang(owners: Sequence[PartitionOffsets]) -> Sequence[Commit]:
             await never.wait()
             return await let_go(owners)
 

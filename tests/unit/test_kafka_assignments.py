@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from connector.adapters.kafka_assignments import Assignments
-from connector.ports import Slice, Start
+from connector.ports import Commit, Slice
 from tests.builders import FakeRecord, owner_at
 
 if TYPE_CHECKING:
@@ -23,13 +23,9 @@ def taken(*owners: PartitionOffsets) -> Assignments:
     """Assignments of a poll before this one."""
     assignments = Assignments()
     for owner in owners:
-        assignments.take(owner, start_of(owner))
+        assignments.take(owner, owner.watermark)
     assignments.begin_poll()
     return assignments
-
-
-def start_of(owner: PartitionOffsets) -> Start:
-    return Start(owner.topic, owner.partition, owner.watermark, owner.committed)
 
 
 def read(owner: PartitionOffsets, *offsets: int) -> Slice:
@@ -44,7 +40,7 @@ def places(partitions: Iterable[TopicPartition]) -> list[tuple[str, int, int]]:
 def test_a_partition_begins_where_it_was_told(start: int | None, from_where: int) -> None:
     """The start that was chosen is where the client reads; without one it is the very first record."""
     assignments, owner = Assignments(), owner_at(start)
-    target = assignments.take(owner, start_of(owner))
+    target = assignments.take(owner, owner.watermark)
     assert places([target]) == places(assignments.positions()) == [(TOPIC, 0, from_where)]
     assert assignments.owner(TOPIC, 0) is owner
 
@@ -53,7 +49,7 @@ def test_a_new_assignment_replaces_the_old_one() -> None:
     """Of two assignments of a partition only the later one is current."""
     old, new = owner_at(0), owner_at(5)
     assignments = taken(old)
-    assignments.take(new, start_of(new))
+    assignments.take(new, new.watermark)
     assert assignments.owner(TOPIC, 0) is new
     assert not assignments.is_current(old)
     assert assignments.is_current(new)
@@ -69,7 +65,7 @@ def test_a_partition_that_left_is_nobodys() -> None:
     assert assignments.owner(TOPIC, 0) is None
     assert assignments.owners_of([TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]) == [kept]
     assert places(assignments.positions()) == [(TOPIC, 1, 3)]
-    assert places(assignments.begin_commit([(gone, 2), (kept, 4)])) == [(TOPIC, 1, 4)]
+    assert places(assignments.begin_commit([Commit(gone, 2, ""), Commit(kept, 4, "")])) == [(TOPIC, 1, 4)]
     assert assignments.owner(None, None) is None
 
 
@@ -87,7 +83,7 @@ def test_records_of_a_partition_taken_in_this_poll_are_read_again() -> None:
     """They may stem from another position, and would hide all that lies between; others pass."""
     new, old = owner_at(4), owner_at(0, partition=1)
     assignments = taken(old)
-    assignments.take(new, start_of(new))
+    assignments.take(new, new.watermark)
     kept, again = assignments.hand_over([read(new, 90, 91), read(old, 0), read(new, 92)])
     assert kept == [read(old, 0)]
     assert places(again) == [(TOPIC, 0, 4)]
@@ -101,11 +97,11 @@ def test_a_commit_is_told_to_the_assignment_that_asked_for_it() -> None:
     """Of commits that overlap each is told once, and to its own assignment, in whatever order they end."""
     old, new = owner_at(0), owner_at(5)
     assignments = taken(old)
-    assert places(assignments.begin_commit([(old, 5)])) == [(TOPIC, 0, 5)]
+    assert places(assignments.begin_commit([Commit(old, 5, "a note")])) == [(TOPIC, 0, 5)]
     assignments.forget([TopicPartition(TOPIC, 0)])
-    assignments.take(new, start_of(new))
-    assignments.begin_commit([(new, 8)])
-    assignments.begin_commit([(new, 9)])
+    assignments.take(new, new.watermark)
+    assignments.begin_commit([Commit(new, 8, "")])
+    assignments.begin_commit([Commit(new, 9, "")])
     assert assignments.end_commit(TopicPartition(TOPIC, 0, 9)) is new
     assert assignments.end_commit(TopicPartition(TOPIC, 0, 5)) is old
     assert assignments.end_commit(TopicPartition(TOPIC, 0, 8)) is new
@@ -116,6 +112,6 @@ def test_a_partition_taken_and_lost_in_one_poll_leaves_no_trace() -> None:
     """A partition that comes and goes within one poll is not held back when it comes once more."""
     owner = owner_at(0)
     assignments = Assignments()
-    assignments.take(owner, start_of(owner))
+    assignments.take(owner, owner.watermark)
     assignments.forget([TopicPartition(TOPIC, 0)])
     assert assignments.positions() == []

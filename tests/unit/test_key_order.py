@@ -12,7 +12,7 @@ from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import INTERACT
 from connector.core.verdict import Answer
 from connector.pipeline import Pipeline, PipelineSettings, StopReport
-from connector.ports import AssignmentListener, Extent, Slice, Start
+from connector.ports import AssignmentListener, Commit, Extent, Slice, Start
 from connector.progress import Progress
 from connector.route import Route, RouteSettings
 from tests.builders import FakeRecord, fragment_of
@@ -56,9 +56,9 @@ class FakeSource:
             await asyncio.sleep(timeout_s)
         return [Slice(self.owner, records)] if records else []
 
-    def commit(self, offsets: Sequence[tuple[PartitionOffsets, int]]) -> None:
+    def commit(self, commits: Sequence[Commit]) -> None:
         assert self.listener is not None
-        for owner, offset in offsets:
+        for owner, offset, _ in commits:
             asyncio.get_running_loop().call_soon(self.listener.commit_ended, owner, offset, None)
 
     def pause(self, owners: Iterable[PartitionOffsets]) -> None:
@@ -223,7 +223,7 @@ async def test_a_revoke_settles_what_lies_below_what_was_sent() -> None:
     await ordered.scene.edge.until_sent(2)
     committed = await ordered.pipeline.membership.revoked([ordered.owner])
     assert ordered.sent == [0, 2, 1]
-    assert committed == [(ordered.owner, 3)]
+    assert committed == [Commit(ordered.owner, 3, "")]
     assert ordered.route.open_bytes == 0
     await ordered.stop()
 

@@ -12,7 +12,8 @@ from connector.assembly import assemble
 from connector.model import Rejection
 from connector.ports import Extent, Start
 from connector.summary import Summary
-from connector.telemetry import REMINDER_S, Telemetry
+from connector.telemetry import Telemetry
+from connector.telemetry_kafka import REMINDER_S
 from tests.builders import FakeRecord
 from tests.unit.config_sample import SAMPLE, load
 from tests.virtual_time import virtually

@@ -1,0 +1,124 @@
+"""What is settled above the watermark, as a note in the commit's metadata.
+
+The watermark alone would make the next owner deliver again all that lies above one slow event. So the ranges that are
+settled above it travel with the commit, and whoever takes the partition next leaves them out.
+
+Promise: `restore(encode(...))` is what was encoded. A note is bound to the topic's id, so that a topic made anew under
+the same name voids it, and to the committed offset, so that an offset that a person moved voids it too. What cannot be
+read is ignored: the watermark is right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by
+default; ranges that do not fit are left out altogether, and the watermark stands alone.
+
+A note is `xdm1 TOPIC_ID OFFSET RANGES`, the last one the base64 of the ranges: for each one the distance from the end
+of the one before and its length, as numbers of seven bits a byte, lowest first.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+MAX_BYTES: Final = 3_500
+_VERSION: Final = "xdm1"
+
+Range = tuple[int, int]
+"""First offset, and one past the last."""
+
+Ignored = Literal["unreadable", "topic_unknown", "offset_moved"]
+"""Why a note was not used: it is no note of ours; the brokers do not tell the topic's id; it is for another offset."""
+
+
+class Restored(NamedTuple):
+    """What a commit says to whoever takes the partition next."""
+
+    ranges: tuple[Range, ...] = ()
+    ignored: Ignored | None = None
+    is_foreign: bool = False  # the commit is for another topic of the same name: its offset means nothing here
+
+
+def encode(identity: str, watermark: int, ranges: Sequence[Range]) -> str:
+    """The note for a commit of `watermark`; empty where the topic's id is not known."""
+    if not identity:
+        return ""
+    head = f"{_VERSION} {identity} {watermark} "
+    text = head + urlsafe_b64encode(_packed(watermark, ranges)).decode()
+    return text if len(text) <= MAX_BYTES else head
+
+
+def restore(text: str, *, identity: str, committed: int) -> Restored:
+    """What a note says about the partition whose topic has this id and whose commit is `committed`."""
+    if not text:
+        return Restored()
+    try:
+        version, noted_identity, offset, packed = text.split(" ")
+        watermark = int(offset)
+        ranges = tuple(_unpacked(watermark, urlsafe_b64decode(packed)))
+    except (ValueError, Base64Error):
+        return Restored(ignored="unreadable")
+    if version != _VERSION:
+        return Restored(ignored="unreadable")
+    if noted_identity != identity:
+        return Restored(is_foreign=True) if identity else Restored(ignored="topic_unknown")
+    if watermark != committed:
+        return Restored(ignored="offset_moved")
+    return Restored(ranges)
+
+
+def united(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """The same offsets as sorted ranges that neither overlap nor touch."""
+    found: list[Range] = []
+    for first, end in sorted(ranges):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((first, end))
+    return tuple(found)
+
+
+def clipped(ranges: Iterable[Range], low: int, high: int | None = None) -> tuple[Range, ...]:
+    """What of the ranges lies in [low, high), or at or above `low`."""
+    cut = ((max(first, low), end if high is None else min(end, high)) for first, end in ranges)
+    return tuple((first, end) for first, end in cut if first < end)
+
+
+def _packed(watermark: int, ranges: Iterable[Range]) -> bytes:
+    packed = bytearray()
+    at = watermark
+    for first, end in ranges:
+        for number in (first - at, end - first):
+            left = number
+            while left > 0x7F:
+                packed.append(left & 0x7F | 0x80)
+                left >>= 7
+            packed.append(left)
+        at = end
+    return bytes(packed)
+
+
+def _unpacked(watermark: int, packed: bytes) -> Iterator[Range]:
+    numbers = list(_numbers(packed))
+    if len(numbers) % 2:
+        raise ValueError("half a range")
+    at = watermark
+    for distance, length in zip(numbers[::2], numbers[1::2], strict=True):
+        if distance == 0 or length == 0:
+            raise ValueError("ranges touch, or are empty")
+        yield at + distance, at + distance + length
+        at += distance + length
+
+
+def _numbers(packed: bytes) -> Iterator[int]:
+    number = shift = 0
+    for byte in packed:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 63:
+            raise ValueError("larger than any offset")
+        if byte < 0x80:
+            yield number
+            number = shift = 0
+    if shift:
+        raise ValueError("half a number")
