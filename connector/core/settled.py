@@ -14,7 +14,7 @@ of the one before and its length, as numbers of seven bits a byte, lowest first.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -55,7 +55,7 @@ def restore(text: str, *, identity: str, committed: int) -> Restored:
     try:
         version, noted_identity, offset, packed = text.split(" ")
         watermark = int(offset)
-        ranges = tuple(_unpacked(watermark, urlsafe_b64decode(packed)))
+        ranges = tuple(_unpacked(watermark, b64decode(packed, b"-_", validate=True)))
     except (ValueError, Base64Error):
         return Restored(ignored="unreadable")
     if version != _VERSION:

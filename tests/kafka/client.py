@@ -44,7 +44,10 @@ class Kafka:
 
         `settings` are topic settings with `_` for `.`, such as `retention_ms="1000"`.
         """
-        name = self.unique_name(prefix)
+        return self.create_topic_named(self.unique_name(prefix), partitions=partitions, **settings)
+
+    def create_topic_named(self, name: str, *, partitions: int = 1, **settings: str) -> str:
+        """As `create_topic`, of this very name, which may have belonged to another topic."""
         config = {key.replace("_", "."): value for key, value in settings.items()}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=config)
         self._admin.create_topics([topic])[name].result(timeout=TIMEOUT_S)
