@@ -71,7 +71,7 @@ class Batcher:
     @property
     def due_at(self) -> float | None:
         """When the open batch has lingered long enough, or None while there is none."""
-        return self._due_at if self._events else None
+        return self._due_at
 
     @property
     def count(self) -> int:

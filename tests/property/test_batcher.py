@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from connector.core.batcher import Batcher, BatchLimits
 from connector.core.envelope import COLLECT, INTERACT, Envelope
@@ -72,11 +72,13 @@ class BatcherMachine(RuleBasedStateMachine):
         most = data.draw(st.sampled_from([5, self.room // 3, self.room]))
         self._add([data.draw(st.integers(1, most)) for _ in range(count)])
 
-    @precondition(lambda self: self.waiting)
-    @rule(over=st.sampled_from([-1, 0, 1]))
-    def add_to_the_brim(self, over: int) -> None:
-        """Add one event that makes the open batch's body as long as it may be, or one byte less or more."""
-        size = self.limit - self.size(self.waiting) - 1 + over
+    @rule(over=st.sampled_from([-1, 0, 1]), is_first=st.booleans())
+    def add_to_the_brim(self, over: int, is_first: bool) -> None:
+        """Make the open batch's body, or that of a new one, as long as it may be, or one byte less or more."""
+        if is_first:
+            self.flush()
+            self._add([1])
+        size = self.limit - self.size(self.waiting) - bool(self.waiting) + over
         assume(1 <= size <= self.room)
         self._add([size])
 
