@@ -1,8 +1,9 @@
 """Closes batches by bytes (exact), by count and by age.
 
 Promise: no batch's body is longer than `max_bytes` or holds more than `max_events`; events leave in the order in
-which they came; none is lost or doubled. The check comes before an event is added, never after. While the route's own
-limit is lowered, only an event that is larger by itself exceeds it, and goes alone.
+which they came; none is lost or doubled. The check comes before an event is added, never after. Where the route's own
+limit is lowered, only an event that is larger by itself exceeds it, and goes alone, or what was in the open batch
+before.
 
 Not promised: timing. The batcher is passive: it says when it is due, and its owner, the event loop, waits.
 """
@@ -70,7 +71,7 @@ class Batcher:
     @property
     def due_at(self) -> float | None:
         """When the open batch has lingered long enough, or None while there is none."""
-        return self._due_at if self._events else None
+        return self._due_at
 
     @property
     def count(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ if sys.platform != "win32":
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from confluent_kafka import Message
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -59,3 +62,25 @@ def embedded_group(embedded_kafka: str) -> Group:
 def kafka_group(kafka: Kafka) -> Group:
     """A group on Apache Kafka alone, for what the embedded broker cannot do."""
     return new_group(kafka, is_embedded=False, properties=CLASSIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A broker and an empty topic."""
+
+    kafka: Kafka
+    topic: str
+
+    def read(self) -> list[Message]:
+        """All records."""
+        return self.kafka.read_all(self.topic)
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.broker)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A topic on the embedded broker, which makes it on its first use, and on Apache Kafka."""
+    if request.param == "embedded":
+        kafka = Kafka(request.getfixturevalue("embedded_kafka"))
+        return Place(kafka, kafka.unique_name())
+    kafka = request.getfixturevalue("kafka")
+    return Place(kafka, kafka.create_topic())

@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from connector.model import Headers
+    from tests.adapters.conftest import Place
 
 DECODED = Rejection(stage="decode", reason="not_json", title="It is not JSON.")
 REFUSED = Rejection(
@@ -40,28 +40,6 @@ REFUSED = Rejection(
     last_attempt_ms=1_760_000_000_002,
 )
 FATAL = KafkaException(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "sequence lost", True))
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A broker and an empty topic."""
-
-    kafka: Kafka
-    topic: str
-
-    def read(self) -> list[Message]:
-        """All dead letters."""
-        return self.kafka.read_all(self.topic)
-
-
-@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.broker)])
-def place(request: pytest.FixtureRequest) -> Place:
-    """A topic on the embedded broker, which makes it on its first use, and on Apache Kafka."""
-    if request.param == "embedded":
-        kafka = Kafka(request.getfixturevalue("embedded_kafka"))
-        return Place(kafka, kafka.unique_name())
-    kafka = request.getfixturevalue("kafka")
-    return Place(kafka, kafka.create_topic())
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,25 +21,9 @@ from tests.kafka.client import Kafka
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from tests.adapters.conftest import Place
+
 SETTING = "routes[0].responses"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A broker and an empty topic."""
-
-    kafka: Kafka
-    topic: str
-
-
-@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.broker)])
-def place(request: pytest.FixtureRequest) -> Place:
-    """A topic on the embedded broker, which makes it on its first use, and on Apache Kafka."""
-    if request.param == "embedded":
-        kafka = Kafka(request.getfixturevalue("embedded_kafka"))
-        return Place(kafka, kafka.unique_name())
-    kafka = request.getfixturevalue("kafka")
-    return Place(kafka, kafka.create_topic())
 
 
 @asynccontextmanager

@@ -6,12 +6,13 @@ process id and to nobody else. Not here: what the child is for (`rig.py`).
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from tests.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Child:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
             )
-        self._guard: subprocess.Popen[bytes] | None = _guard(self._process.pid)
+        self._guard: Guard | None = Guard(self._process.pid)
 
     @property
     def exit_code(self) -> int | None:
@@ -68,7 +69,7 @@ class Child:
         self._process.kill()
         self._process.wait()
         if self._guard is not None:
-            _dismiss(self._guard)
+            self._guard.dismiss()
             self._guard = None
 
     def text(self) -> str:
@@ -84,24 +85,3 @@ class Child:
         """The last lines that are no debug lines."""
         kept = [line for line in self.text().splitlines() if '"level":"debug"' not in line]
         return "\n".join([f"--- {self.name}, exit code {self.exit_code}, {self._log}", *kept[-40:]])
-
-
-def _guard(pid: int) -> subprocess.Popen[bytes]:
-    # Its standard input is a pipe that only this process holds open: when this process dies, by whatever
-    # signal, the pipe closes and the guard ends the child.
-    command = ["sh", "-c", 'cat >/dev/null; kill -KILL "$1"', "guard", str(pid)]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _dismiss(guard: subprocess.Popen[bytes]) -> None:
-    # The whole group: killing only the shell would leave its `cat` behind.
-    os.killpg(guard.pid, signal.SIGKILL)
-    guard.wait()
-    if guard.stdin is not None:
-        guard.stdin.close()

@@ -66,7 +66,7 @@ def test_an_outage_costs_time_and_nothing_else(outage: tuple[Rig, Outage]) -> No
     rig, storm = outage
     connector = storm.start()
     storm.run(connector)
-    time.sleep(2)
+    rig.until_accepted(rig.edge.accepted_count() + 500)  # it flows again while more comes
     storm.feed.stop()
     rig.until_settled(*storm.topics.values(), timeout_s=DRAINED_S)
     recovery_s = time.monotonic() - storm.ended_ms / 1000

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import random
 import signal
 import socket
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.guard import Guard
 from tests.kafka.installation import CACHE, java_program, resolve_jars, why_no_kafka
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class KafkaNode:
         self._directory = directory
         self._jars = jars
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
 
     @property
     def is_running(self) -> bool:
@@ -156,7 +156,7 @@ class KafkaNode:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._guard = _guard(self._process.pid, self._directory.parent)
+        self._guard = Guard(self._process.pid, self._directory.parent)
 
     def kill(self) -> None:
         """Take the node away as a crash does (SIGKILL); `launch` brings it back on the same data."""
@@ -200,7 +200,7 @@ class KafkaNode:
                 process.kill()
                 process.wait()
         if guard is not None:
-            _dismiss(guard)
+            guard.dismiss()
 
 
 def _lay_out(directory: Path, jars: Path, count: int) -> Cluster:
@@ -268,25 +268,3 @@ def _count_brokers(client: AdminClient) -> int:
         return len(client.list_topics(timeout=1.0).brokers)
     except KafkaException:
         return 0
-
-
-def _guard(pid: int, directory: Path) -> subprocess.Popen[bytes]:
-    # Its standard input is a pipe that only this process holds open: when this process dies, by whatever
-    # signal, the pipe closes and the guard ends the broker and removes its data.
-    script = 'cat >/dev/null; kill -KILL "$1"; rm -rf "$2"'
-    command = ["sh", "-c", script, "guard", str(pid), str(directory)]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _dismiss(guard: subprocess.Popen[bytes]) -> None:
-    # The whole group: killing only the shell would leave its `cat` behind.
-    os.killpg(guard.pid, signal.SIGKILL)
-    guard.wait()
-    if guard.stdin is not None:
-        guard.stdin.close()

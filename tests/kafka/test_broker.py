@@ -61,9 +61,8 @@ def test_a_killed_test_run_takes_its_broker_with_it(kafka_cluster: Cluster) -> N
     node = kafka_cluster.nodes[0]
     guard = node._guard
     assert guard is not None
-    assert guard.stdin is not None
 
-    guard.stdin.close()
+    guard.notice_death()
 
     assert node._process is not None
     assert node._process.wait(timeout=30) == -signal.SIGKILL

@@ -23,6 +23,7 @@ from connector.core.retry import Backoff, WaitForEdge
 from connector.core.verdict import Answer, EndpointKind
 from connector.delivery import Delivery
 from connector.gate import Gate
+from connector.line import Budget
 from connector.outcomes import Outcomes
 from connector.pace import Pace
 from connector.progress import Progress
@@ -179,6 +180,7 @@ class FakeResponses:
     """A responses topic that can be made to fail."""
 
     failure: WriteFailed | None = None
+    fails_for: str | None = None  # the one route that it fails for; None: for every one
     latency_s: float = 0.01
     tries: int = 0
     at_once: int = 0
@@ -195,7 +197,7 @@ class FakeResponses:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.latency_s)
         self.at_once -= 1
-        if self.failure:
+        if self.failure and self.fails_for in (None, route):
             raise self.failure
         offset = record.offset()
         assert offset is not None
@@ -237,8 +239,9 @@ class Scene:
         dead_letters_reported: bool = False,
         lone_failure_s: float = 0.0,
         response_types: Sequence[str] | None = None,
+        most_together: int | None = None,
     ) -> None:
-        """With `response_types`, all where it is empty, answers are handed on."""
+        """With `response_types`, all where it is empty, answers are handed on; `most_together` bounds all routes."""
         self._clock = asyncio.get_running_loop().time
         self.edge = ScriptedEdge(script)
         self.tokens = FakeTokens()
@@ -247,6 +250,7 @@ class Scene:
         self._response_types = response_types
         self.telemetry = Telemetry(routes, clock=self._clock)
         self._pace = Pace(Rate(1e9), clock=self._clock)
+        self._budget = None if most_together is None else Budget(most_together)
         self._kind = kind
         self._brake_limits = brake
         self._lone_failure_s = lone_failure_s
@@ -291,6 +295,7 @@ class Scene:
             pace=self._pace,
             probe_interval_s=PROBE_INTERVAL_S,
             clock=self._clock,
+            budget=self._budget,
         )
         brake = RouteBrake(name, self._brake_limits, gate, self.telemetry)
         outcomes = Outcomes(name, gate, self.telemetry, Progress(), brake)

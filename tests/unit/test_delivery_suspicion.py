@@ -46,12 +46,14 @@ def _open_large(owner: PartitionOffsets, offsets: Iterable[int]) -> list[Event]:
     return events
 
 
-async def _deliver_beside(scene: Scene, owner: PartitionOffsets, *, until: Callable[[], bool]) -> None:
-    """Deliver one good event after the other, one every second, until the condition holds."""
+async def _deliver_beside(
+    scene: Scene, owner: PartitionOffsets, *, until: Callable[[], bool], every_s: float = 1.0
+) -> None:
+    """Deliver one good event after the other until the condition holds."""
     while not until():
         assert scene.now < 3 * _HOUR_S, "it never came to pass"
         await scene.deliver(open_events(owner, [owner.next_offset or 0]))
-        await asyncio.sleep(1)
+        await asyncio.sleep(every_s)
 
 
 _FIREWALL = [status(403), status(200), status(400), Answer(status=403, body=b'{"message":"blocked"}')]
@@ -70,6 +72,23 @@ def test_what_a_firewall_refuses_for_its_own_sake_stops_nobody(answer: Answer) -
         assert set(range(10)) - {3} <= set(scene.edge.accepted)
         assert scene.gate.hold is None
         assert scene.now < 900
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("answer", _FIREWALL)
+def test_what_a_firewall_goes_on_refusing_holds_the_route_once(answer: Answer) -> None:
+    """At first it looks like a wrong configuration; once others got through, it waits by itself until it is judged."""
+
+    async def main() -> None:
+        scene = Scene(_meeting(answer, 3), lone_failure_s=600.0)
+        owner, beside = owner_at(), owner_at(1000, partition=1)
+        work = scene.start(open_events(owner, range(2, 5)))
+        with structlog.testing.capture_logs() as lines:
+            await _deliver_beside(scene, beside, until=work.done, every_s=0.05)
+        assert set(scene.dead_letters.written) == {3}
+        assert scene.now > 600
+        assert [line["event"] for line in lines].count("route_released") == 1
 
     run_virtually(main())
 
@@ -132,6 +151,47 @@ async def test_two_poisons_of_one_batch_wait_for_nobody() -> None:
     scene.edge.script = lambda _: accepted()
     await work
     assert (owner.watermark, scene.dead_letters.written) == (10, {})
+
+
+@virtually
+async def test_a_suspect_that_rests_takes_no_place() -> None:
+    """With one place for all, a good event waits for nothing longer than the suspect's request."""
+    scene = Scene(_meeting(status(502), 3), most=1)
+    owner, beside = owner_at(), owner_at(1000, partition=1)
+    work = scene.start(open_events(owner, [3, 4]))
+    await _deliver_beside(scene, beside, until=lambda: 4 in scene.edge.accepted)
+    for _ in range(600):
+        started = scene.now
+        await scene.deliver(open_events(beside, [beside.next_offset or 0]))
+        assert scene.now - started < 3 * scene.edge.latency_s
+        await asyncio.sleep(1)
+    scene.edge.script = lambda _: accepted()
+    await work
+
+
+@virtually
+async def test_a_batch_that_fails_again_among_acceptances_rests_without_its_place() -> None:
+    """It waits half a minute for its next try, and every place is for those that get through meanwhile."""
+    doubts = 0
+
+    def script(sent: Sent) -> Answer:
+        nonlocal doubts
+        if 0 not in sent.offsets:
+            return accepted()
+        if sent.at < 20:
+            return status(503)
+        doubts += 1
+        return status(500)
+
+    scene = Scene(script, most=4)
+    owner, beside = owner_at(), owner_at(1000, partition=1)
+    work = scene.start(open_events(owner, range(3)))
+    await _deliver_beside(scene, beside, until=lambda: doubts == 2, every_s=0.05)
+    scene.edge.most_at_once = 0
+    await scene.deliver_all([event] for event in open_events(beside, range(2000, 2004)))
+    assert (scene.edge.most_at_once, doubts) == (4, 2)
+    scene.edge.script = lambda _: accepted()
+    await work
 
 
 @virtually

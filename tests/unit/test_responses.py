@@ -132,6 +132,25 @@ async def test_while_no_response_can_be_written_the_route_holds(logged: list[Mut
 
 
 @virtually
+async def test_a_topic_that_fails_stops_no_other_route() -> None:
+    """What waits for it leaves the places that all routes share: another route, with a topic of its own, goes on."""
+    scene = Scene(
+        lambda _: answered(_STATE), routes=("web", "app"), kind="interact", response_types=(), most_together=4
+    )
+    scene.responses.failure, scene.responses.fails_for = _FAILURE, "web"
+    web, app = owner_at(), owner_at(100, partition=1)
+    waiting = [scene.start([event]) for event in open_events(web, range(4))]
+    await scene.responses.until_tried(4)
+    await asyncio.sleep(scene.responses.latency_s)
+    async with asyncio.timeout(_HOUR_S):
+        await scene.deliver_all(([event] for event in open_events(app, range(100, 110))), route="app")
+    assert (web.watermark, app.watermark) == (0, 110)
+    scene.responses.failure = None
+    await asyncio.gather(*waiting)
+    assert web.watermark == 4
+
+
+@virtually
 async def test_no_more_answers_wait_than_requests_may_be_under_way() -> None:
     """A request keeps its place until its response is confirmed, so memory does not grow with a slow topic."""
     scene, owner = _scene(most=3), owner_at()
