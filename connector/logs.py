@@ -1,24 +1,34 @@
 """Sets up structured logs: JSON lines for machines, readable lines on a terminal, one format for all of them.
 
-Kafka's client and the HTTP library log through Python's `logging`; their lines come out in the same form.
+Kafka's client and the HTTP library log through Python's `logging`; their lines come out in the same form. What
+Kafka's client repeats is written once per interval, with how often it came.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
 
 import orjson
 import structlog
 
+from connector.core.rollup import RollUp
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 KAFKA_LOGGER: Final = "librdkafka"
+
+_ROLL_UP_S: Final = 30.0
+_MOST_KINDS: Final = 1000  # of repeated warnings; their texts are the client's own and from no closed set
+_CLIENT_AND_THREAD: Final = re.compile(r"^.*?\[thrd:[^]]*]")
+_NUMBER: Final = re.compile(r"\d+")
 
 
 def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
@@ -37,6 +47,7 @@ def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(out)
+    handler.addFilter(_Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_foreign], processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -62,6 +73,39 @@ class _Unfailing:
             self._stream.flush()
 
 
+class _Repeats(logging.Filter):
+    """Keeps back what Kafka's client repeats: without brokers it tells of twenty failed connections a second.
+
+    Several threads come here. At worst two of them tell of the same fault at the same moment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._roll_up = RollUp(_ROLL_UP_S)
+        self._kinds: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write a line; notes in it how often it came."""
+        if record.name != KAFKA_LOGGER or record.levelno < logging.WARNING:
+            return True
+        kind = _kind(record.getMessage())
+        if kind not in self._kinds:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+                self._roll_up = RollUp(_ROLL_UP_S)
+            self._kinds.add(kind)
+        occurrences = self._roll_up.note(kind, time.monotonic())
+        record.occurrences = occurrences
+        return occurrences is not None
+
+
+def _kind(text: str) -> str:
+    """What a line is about: the client and the broker, and the rest without its counts and times."""
+    found = _CLIENT_AND_THREAD.match(text)
+    head = found[0] if found else ""
+    return head + _NUMBER.sub("#", text[len(head) :])
+
+
 def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     """One line of JSON, with what the eye looks for first in front."""
     line = {**{name: event.pop(name, None) for name in ("timestamp", "level", "event")}, **event}
@@ -75,4 +119,6 @@ def _name_foreign(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Foreign lines have sentences for events; file them under one name each, with the sentence as a field."""
     record = event.get("_record")
     name = record.name if isinstance(record, logging.LogRecord) else "library"
-    return {**event, "event": "library_message", "library": name, "text": event["event"]}
+    occurrences = getattr(record, "occurrences", None) or 1
+    repeated = {"occurrences": occurrences} if occurrences > 1 else {}
+    return {**event, "event": "library_message", "library": name, "text": event["event"], **repeated}

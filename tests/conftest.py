@@ -1,6 +1,6 @@
 """The brokers that tests run on, and what happens where a machine has none.
 
-Promise: a test that asks for `kafka` or `kafka_cluster` gets Apache Kafka itself and is marked `broker`
+Promise: a test that asks for `kafka`, or for brokers of its own, gets Apache Kafka itself and is marked `broker`
 without saying so. Where it cannot run those tests skip, all with the same one line that says what to install;
 under `CI=true` they fail instead, because a green run must mean that they ran.
 """
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from tests.kafka.broker import Cluster
 
-_BROKER_FIXTURES = {"kafka", "kafka_cluster"}
+_OWN_BROKERS = {"kafka_cluster", "kafka_trio", "proxied_kafka"}
+_BROKER_FIXTURES = {"kafka", *_OWN_BROKERS}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -38,7 +39,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip (in CI: fail) what needs Apache Kafka where it cannot run."""
     if item.get_closest_marker("broker") is None:
         return
-    missing = _missing(own_broker="kafka_cluster" in getattr(item, "fixturenames", ()))
+    missing = _missing(own_broker=bool(_OWN_BROKERS.intersection(getattr(item, "fixturenames", ()))))
     if missing is None:
         return
     if os.environ.get("CI") == "true":
@@ -61,6 +62,13 @@ def kafka() -> Iterator[Kafka]:
 def kafka_cluster() -> Iterator[Cluster]:
     """A Kafka node for one test alone, which may kill it and start it again."""
     with start_kafka() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kafka_trio() -> Iterator[Cluster]:
+    """Three Kafka nodes for one test alone, which may kill any of them and start it again."""
+    with start_kafka(nodes=3) as cluster:
         yield cluster
 
 

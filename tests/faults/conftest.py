@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.faults.proxy import Proxy
 from tests.faults.rig import Rig
+from tests.kafka.broker import start_kafka
 from tests.kafka.client import Kafka
 
 if TYPE_CHECKING:
@@ -14,6 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.kafka.broker import Cluster
+
+
+class ProxiedKafka(NamedTuple):
+    """A node of its own, and the proxy that its far clients go through."""
+
+    cluster: Cluster
+    proxy: Proxy
+
 
 _RIGS = pytest.StashKey[list[Rig]]()
 
@@ -43,6 +54,32 @@ def rig(kafka: Kafka, make_rig: Callable[..., Rig]) -> Rig:
 def crash_rig(kafka_cluster: Cluster, make_rig: Callable[..., Rig]) -> Rig:
     """A rig on a broker for this test alone."""
     return make_rig(Kafka(kafka_cluster.bootstrap_servers))
+
+
+@pytest.fixture
+def trio_rig(kafka_trio: Cluster, make_rig: Callable[..., Rig]) -> Rig:
+    """A rig on three brokers for this test alone."""
+    return make_rig(Kafka(kafka_trio.bootstrap_servers))
+
+
+@pytest.fixture
+def proxied_kafka() -> Iterator[ProxiedKafka]:
+    """A broker for this test alone, with a proxy before its far listener."""
+    with ExitStack() as stack:
+        proxies: list[Proxy] = []
+
+        def advertise(port: int) -> int:
+            proxies.append(stack.enter_context(Proxy(port)))
+            return proxies[-1].port
+
+        cluster = stack.enter_context(start_kafka(advertise=advertise))
+        yield ProxiedKafka(cluster, proxies[0])
+
+
+@pytest.fixture
+def proxied_rig(proxied_kafka: ProxiedKafka, make_rig: Callable[..., Rig]) -> Rig:
+    """A rig that goes straight to a broker of its own; `through` sends its connectors by the proxy."""
+    return make_rig(Kafka(proxied_kafka.cluster.bootstrap_servers))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,8 @@
 """The producer with a ledger: what the broker has acknowledged is an obligation.
 
 Promise: `send` returns when every record is acknowledged, and `sent` holds each with its partition, offset and
-timestamp; a record that is not acknowledged fails the test at once.
+timestamp; a record that is not acknowledged fails the test at once. Where the broker had a record already when it came
+again, as after the death of a leader, the acknowledgement names no offset: the record is looked for in the topic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from confluent_kafka import Producer
 
 from tests.faults.events import Kind, all_good, make_record
+from tests.kafka.client import Kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +63,7 @@ class Feed:
         self._bootstrap_servers = bootstrap_servers
         self._next_number = 0
         self._failures: list[str] = []
+        self._unplaced: list[Sent] = []
 
     def send(
         self,
@@ -112,6 +115,7 @@ class Feed:
         assert producer.flush(_TIMEOUT_S) == 0, "not every record was acknowledged"
         assert not self._failures, self._failures[:3]
         producer.close()
+        self._place()
 
     def ends(self, topic: str) -> dict[int, int]:
         """By partition of a topic, one past the last acknowledged offset."""
@@ -149,18 +153,33 @@ class Feed:
 
     def _note(self, number: int, kind: Kind, timestamp_ms: int, error: KafkaError | None, message: Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if error is not None or topic is None or partition is None or offset is None:
+        if error is not None or topic is None or partition is None:
             self._failures.append(str(error))
             return
-        self.sent.append(
-            Sent(
-                run=self.run,
-                number=number,
-                kind=kind,
-                topic=topic,
-                partition=partition,
-                offset=offset,
-                timestamp_ms=timestamp_ms,
-                key=message.key(),
-            )
+        sent = Sent(
+            run=self.run,
+            number=number,
+            kind=kind,
+            topic=topic,
+            partition=partition,
+            offset=-1 if offset is None else offset,
+            timestamp_ms=timestamp_ms,
+            key=message.key(),
         )
+        (self._unplaced if offset is None else self.sent).append(sent)
+
+    def _place(self) -> None:
+        """Find the offsets of the records that were acknowledged without one."""
+        known = {(sent.topic, sent.partition, sent.offset) for sent in self.sent}
+        for topic in {sent.topic for sent in self._unplaced}:
+            places: dict[object, int] = {}
+            for message in Kafka(self._bootstrap_servers).read_all(topic):
+                offset = message.offset()
+                if offset is not None and (topic, message.partition(), offset) not in known:
+                    places[message.partition(), message.timestamp()[1], message.key(), message.value()] = offset
+            for sent in [sent for sent in self._unplaced if sent.topic == topic]:
+                value = make_record(sent.run, sent.number, sent.kind).value
+                offset = places.get((sent.partition, sent.timestamp_ms, sent.key, value))
+                assert offset is not None, f"acknowledged, but not in the topic: {sent}"
+                self.sent.append(replace(sent, offset=offset))
+        self._unplaced.clear()

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import random
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,23 +24,22 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.guard import Guard
+from tests.kafka.addresses import HOST, Ports, choose_ports, server_properties
 from tests.kafka.installation import CACHE, java_program, resolve_jars, why_no_kafka
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 
-# Below every system's range of ephemeral ports: a killed node finds its port free when it starts again, and a
-# client that keeps trying a closed port cannot be connected to itself by chance.
-_PORTS = range(20_000, 32_000)
-
 
 @contextlib.contextmanager
-def start_kafka(*, nodes: int = 1) -> Iterator[Cluster]:
+def start_kafka(*, nodes: int = 1, advertise: Callable[[int], int] | None = None) -> Iterator[Cluster]:
     """Start a cluster of `nodes` (1 or 3), and stop it and delete its data at the end of the block.
+
+    Each node has a second listener, for clients that come by another way: they begin at `far_servers`. Told the port of
+    one, `advertise` returns the port to name to those clients, such as a proxy's.
 
     Raises:
         RuntimeError: the broker cannot run here, or it ended while starting (with the end of its log).
@@ -54,7 +51,7 @@ def start_kafka(*, nodes: int = 1) -> Iterator[Cluster]:
     jars = resolve_jars()
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="broker-", dir=CACHE, ignore_cleanup_errors=True) as data:
-        cluster = _lay_out(Path(data), jars, nodes)
+        cluster = _lay_out(Path(data), jars, nodes, advertise)
         try:
             cluster.start()
             yield cluster
@@ -72,6 +69,11 @@ class Cluster:
     def bootstrap_servers(self) -> str:
         """The addresses of all nodes, as a client wants them."""
         return ",".join(node.address for node in self.nodes)
+
+    @property
+    def far_servers(self) -> str:
+        """The advertised addresses of all nodes; clients that begin there are sent nowhere else."""
+        return ",".join(f"{HOST}:{node.far_port}" for node in self.nodes)
 
     def start(self) -> None:
         """Start every node that does not run and wait until all of them accept clients."""
@@ -108,8 +110,9 @@ class Cluster:
 class KafkaNode:
     """One broker and controller in a JVM of its own, on fixed ports and one data directory."""
 
-    def __init__(self, directory: Path, jars: Path, *, port: int) -> None:
-        self.address = f"{HOST}:{port}"
+    def __init__(self, directory: Path, jars: Path, ports: Ports) -> None:
+        self.address = f"{HOST}:{ports.broker}"
+        self.far_port = ports.advertised
         self._directory = directory
         self._jars = jars
         self._process: subprocess.Popen[bytes] | None = None
@@ -203,64 +206,16 @@ class KafkaNode:
             guard.dismiss()
 
 
-def _lay_out(directory: Path, jars: Path, count: int) -> Cluster:
-    ports = _free_ports(2 * count)
-    brokers, controllers = ports[:count], ports[count:]
+def _lay_out(directory: Path, jars: Path, count: int, advertise: Callable[[int], int] | None) -> Cluster:
+    all_ports = choose_ports(count, advertise)
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
-    voters = ",".join(f"{index + 1}@{HOST}:{port}" for index, port in enumerate(controllers))
+    voters = ",".join(f"{number}@{HOST}:{ports.controller}" for number, ports in enumerate(all_ports, 1))
     nodes = []
-    for index, (broker, controller) in enumerate(zip(brokers, controllers, strict=True)):
-        node = KafkaNode(directory / f"node-{index + 1}", jars, port=broker)
-        node.format(cluster_id, _properties(index + 1, broker, controller, voters, count))
+    for number, ports in enumerate(all_ports, 1):
+        node = KafkaNode(directory / f"node-{number}", jars, ports)
+        node.format(cluster_id, server_properties(number, ports, voters, count))
         nodes.append(node)
     return Cluster(nodes)
-
-
-def _properties(node: int, broker: int, controller: int, voters: str, count: int) -> dict[str, object]:
-    listeners = f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}"
-    in_sync = max(1, count - 1)
-    return {
-        "process.roles": "broker,controller",
-        "node.id": node,
-        "controller.quorum.voters": voters,
-        "listeners": listeners,
-        "advertised.listeners": listeners,
-        "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "auto.create.topics.enable": "false",
-        "default.replication.factor": count,
-        "min.insync.replicas": in_sync,
-        "offsets.topic.num.partitions": 4,
-        "offsets.topic.replication.factor": count,
-        "transaction.state.log.num.partitions": 4,
-        "transaction.state.log.replication.factor": count,
-        "transaction.state.log.min.isr": in_sync,
-        "share.coordinator.state.topic.replication.factor": count,
-        "share.coordinator.state.topic.min.isr": in_sync,
-        "group.initial.rebalance.delay.ms": 0,
-        # A killed node may register again only when its former session has expired: shorter than 9 seconds.
-        "broker.session.timeout.ms": 6000,
-        "broker.heartbeat.interval.ms": 1000,
-    }
-
-
-def _free_ports(count: int) -> list[int]:
-    taken: list[socket.socket] = []
-    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        if len(taken) == count:
-            break
-        listener = socket.socket()
-        try:
-            listener.bind((HOST, port))
-        except OSError:
-            listener.close()
-            continue
-        taken.append(listener)
-    ports = [listener.getsockname()[1] for listener in taken]
-    for listener in taken:
-        listener.close()
-    return ports
 
 
 def _count_brokers(client: AdminClient) -> int:

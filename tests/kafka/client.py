@@ -133,6 +133,26 @@ class Kafka:
             consumer.close()
         return {each.partition: each.offset for each in answer if each.offset >= 0}
 
+    def leaders_of(self, topic: str) -> dict[int, int]:
+        """By partition of a topic, the id of the node that leads it, -1 where none does."""
+        found = self._admin.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        return {number: partition.leader for number, partition in found.partitions.items()}
+
+    def in_sync_counts(self, topic: str) -> set[int]:
+        """How many in-sync replicas the partitions of a topic have."""
+        found = self._admin.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        return {len(partition.isrs) for partition in found.partitions.values()}
+
+    def coordinator_of(self, group: str) -> int:
+        """The id of the node that coordinates a group."""
+        # Kafka's own rule, and not a question to an admin client, for the reason that stands in `committed`.
+        offsets = self.leaders_of("__consumer_offsets")
+        code = 0
+        for character in group:
+            code = (31 * code + ord(character)) & 0xFFFFFFFF
+        signed = code - (1 << 32) if code >> 31 else code
+        return offsets[(signed & 0x7FFFFFFF) % len(offsets)]
+
     def _partitions(self, topic: str) -> list[int]:
         found = self._admin.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         if found.error is not None:

@@ -101,6 +101,43 @@ def test_lines_of_libraries_come_out_under_one_name() -> None:
     }
 
 
+def test_what_kafkas_client_repeats_is_written_once_per_interval() -> None:
+    """A failed connection is told for each broker, and after half a minute once more with how often it came."""
+    source = """
+import itertools, time
+seconds = itertools.count(100)
+time.monotonic = lambda: next(seconds)
+kafka = logging.getLogger(KAFKA_LOGGER)
+for number in range(31):
+    kafka.error("FAIL [me#consumer-1] [thrd:10.0.0.1:9092/1]: refused (after %dms)", number)
+kafka.error("FAIL [me#consumer-1] [thrd:10.0.0.2:9092/2]: refused (after 0ms)")
+logging.getLogger("other").error("again")
+logging.getLogger("other").error("again")
+"""
+    found = [json.loads(line) for line in run(source).stderr.splitlines()]
+    assert [(line["text"].rpartition("[thrd:")[2], line.get("occurrences")) for line in found] == [
+        ("10.0.0.1:9092/1]: refused (after 0ms)", None),
+        ("10.0.0.1:9092/1]: refused (after 30ms)", 30),
+        ("10.0.0.2:9092/2]: refused (after 0ms)", None),
+        ("again", None),
+        ("again", None),
+    ]
+
+
+def test_the_kinds_that_are_remembered_are_bounded() -> None:
+    """Texts that are never the same take no memory, and are all written."""
+    source = """
+kafka = logging.getLogger(KAFKA_LOGGER)
+for number in range(2500):
+    kafka.error("FAIL [me#consumer-%d] [thrd:main]: broken", number)
+(repeats,) = logging.getLogger().handlers[0].filters
+print(len(repeats._kinds), len(repeats._roll_up._told))
+"""
+    done = run(source)
+    assert done.stdout == "500 500\n"
+    assert len(done.stderr.splitlines()) == 2500
+
+
 def test_a_librarys_exception_is_a_field_of_its_line() -> None:
     """A traceback stays within the one line of its message."""
     line = lines()[-1]
