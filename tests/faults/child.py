@@ -47,6 +47,23 @@ class Child:
         self.was_told_to_end = True
         self._process.send_signal(signal.SIGTERM)
 
+    def interrupt(self) -> None:
+        """Send SIGINT, as Ctrl-C does, and return at once."""
+        self.was_told_to_end = True
+        self._process.send_signal(signal.SIGINT)
+
+    def freeze(self) -> None:
+        """Stop it in its tracks (SIGSTOP): it stays, and does not know of the time that passes."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT) after `freeze`."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def may_end(self) -> None:
+        """Let it end by itself from here on: that is what the test is about."""
+        self.was_told_to_end = True
+
     def wait(self) -> int:
         """Wait for the end, and return the exit code.
 
@@ -77,8 +94,8 @@ class Child:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def lines(self, event: str) -> list[LogLine]:
-        """Its JSON log lines of one event."""
-        needle = f'"event":"{event}"'
+        """Its JSON log lines of one event, or of those that begin with a name that ends in `_`."""
+        needle = f'"event":"{event}' if event.endswith("_") else f'"event":"{event}"'
         return [orjson.loads(line) for line in self.text().splitlines() if needle in line and line.endswith("}")]
 
     def log_tail(self) -> str:

@@ -64,6 +64,9 @@ def server_properties(node: int, ports: Ports, voters: str, count: int) -> dict[
         "share.coordinator.state.topic.replication.factor": count,
         "share.coordinator.state.topic.min.isr": in_sync,
         "group.initial.rebalance.delay.ms": 0,
+        # Lower bounds alone: a test's own group may form and time out within seconds with `group.protocol: consumer`.
+        "group.consumer.min.heartbeat.interval.ms": 200,
+        "group.consumer.min.session.timeout.ms": 3000,
         # A killed node may register again only when its former session has expired: shorter than 9 seconds.
         "broker.session.timeout.ms": 6000,
         "broker.heartbeat.interval.ms": 1000,

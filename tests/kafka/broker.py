@@ -28,18 +28,23 @@ from tests.kafka.addresses import HOST, Ports, choose_ports, server_properties
 from tests.kafka.installation import CACHE, java_program, resolve_jars, why_no_kafka
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_NOTHING: Mapping[str, object] = {}
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 
 
 @contextlib.contextmanager
-def start_kafka(*, nodes: int = 1, advertise: Callable[[int], int] | None = None) -> Iterator[Cluster]:
+def start_kafka(
+    *, nodes: int = 1, advertise: Callable[[int], int] | None = None, properties: Mapping[str, object] = _NOTHING
+) -> Iterator[Cluster]:
     """Start a cluster of `nodes` (1 or 3), and stop it and delete its data at the end of the block.
 
-    Each node has a second listener, for clients that come by another way: they begin at `far_servers`. Told the port of
-    one, `advertise` returns the port to name to those clients, such as a proxy's.
+    `properties` are the brokers' own, laid over those that they get here. Each node has a second listener, for clients
+    that come by another way: they begin at `far_servers`. Told the port of one, `advertise` returns the port to name to
+    those clients, such as a proxy's.
 
     Raises:
         RuntimeError: the broker cannot run here, or it ended while starting (with the end of its log).
@@ -51,7 +56,7 @@ def start_kafka(*, nodes: int = 1, advertise: Callable[[int], int] | None = None
     jars = resolve_jars()
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="broker-", dir=CACHE, ignore_cleanup_errors=True) as data:
-        cluster = _lay_out(Path(data), jars, nodes, advertise)
+        cluster = _lay_out(Path(data), jars, choose_ports(nodes, advertise), properties)
         try:
             cluster.start()
             yield cluster
@@ -206,14 +211,13 @@ class KafkaNode:
             guard.dismiss()
 
 
-def _lay_out(directory: Path, jars: Path, count: int, advertise: Callable[[int], int] | None) -> Cluster:
-    all_ports = choose_ports(count, advertise)
+def _lay_out(directory: Path, jars: Path, all_ports: Sequence[Ports], own: Mapping[str, object]) -> Cluster:
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
     voters = ",".join(f"{number}@{HOST}:{ports.controller}" for number, ports in enumerate(all_ports, 1))
     nodes = []
     for number, ports in enumerate(all_ports, 1):
         node = KafkaNode(directory / f"node-{number}", jars, ports)
-        node.format(cluster_id, server_properties(number, ports, voters, count))
+        node.format(cluster_id, {**server_properties(number, ports, voters, len(all_ports)), **own})
         nodes.append(node)
     return Cluster(nodes)
 
