@@ -16,9 +16,13 @@ ARGS ?=
 OUTAGE_SECONDS ?= 300
 OUTAGE_SEED ?=
 
+# How long make soak lasts, and the seed of its troubles (drawn anew unless given).
+MINUTES ?= 10
+SOAK_SEED ?=
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test faults outage check lint format bench docs lock up down clean
+.PHONY: help install demo test faults outage soak check lint format bench docs lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +51,10 @@ faults: install ## every fault that one machine can play, on Kafka, the long one
 outage: install ## minutes of every fault at once on Kafka: lost 0; see OUTAGE_SECONDS and OUTAGE_SEED
 	OUTAGE_SECONDS=$(OUTAGE_SECONDS) OUTAGE_SEED=$(OUTAGE_SEED) \
 		$(BIN)/python -m pytest -q -s tests/faults/test_outage.py $(ARGS)
+
+soak: install ## random troubles from a printed seed, for MINUTES=..., and the ledger: lost 0
+	SOAK_MINUTES=$(MINUTES) SOAK_SEED=$(SOAK_SEED) \
+		$(BIN)/python -m pytest -q -s -m "long or not long" tests/faults/test_soak.py $(ARGS)
 
 check: lint test ## all that CI runs: lint, types, tests (they also keep the generated docs current)
 

@@ -38,6 +38,11 @@ class Child:
         self._guard: Guard | None = Guard(self._process.pid)
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """How it ended, None while it runs."""
         return self._process.poll()
