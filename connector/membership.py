@@ -118,8 +118,11 @@ class Membership:
         owner.identity = identity
 
     def _route_for(self, topic: str) -> Route:
-        """The first route in the file's order that reads the topic."""
-        return next(route for route in self._routes if route.reads(topic))
+        """The first route in the file's order that reads the topic; a topic that came later may suit more than one."""
+        route, *others = [route for route in self._routes if route.reads(topic)]
+        if others:
+            self._telemetry.topic_claimed_twice(topic, [each.settings.name for each in (route, *others)])
+        return route
 
     async def revoked(self, owners: Sequence[PartitionOffsets]) -> Sequence[Commit]:
         """Finish what is in flight for these partitions, or abandon it at the deadline."""

@@ -77,6 +77,11 @@ class KafkaTelemetry:
         remedy = "Nothing to mend here: reading begins at the first record. What the old topic held unread is gone."
         self._log.error("topic_recreated", topic=topic, partition=partition, remedy=remedy)
 
+    def topic_claimed_twice(self, topic: str, routes: Sequence[str]) -> None:
+        """The patterns of several routes match a topic; the first route in the file takes it."""
+        remedy = "Narrow the patterns, so that each topic belongs to one route."
+        self._fault(topic, "topic_claimed_twice", self._reminders, topic=topic, routes=list(routes), remedy=remedy)
+
     def records_seen_again(self, owner: PartitionOffsets, count: int) -> None:
         """Records came a second time within one assignment and were skipped: they are open or settled already."""
         self._fault(owner.topic, "records_seen_again", topic=owner.topic, partition=owner.partition, count=count)

@@ -24,13 +24,17 @@ OTHER_ID = "fedcba9876543210FEDCBA"
 class Scene:
     """A member of one route, whose source and gate are watched by nobody."""
 
-    def __init__(self) -> None:
+    def __init__(self, *routes: str) -> None:
         gate = SimpleNamespace(cut=lambda: None)
-        route: Any = SimpleNamespace(reads=lambda _: True, is_paused=False, gate=gate)
+        names = routes or ("web",)
+        found: Any = [
+            SimpleNamespace(settings=SimpleNamespace(name=name), reads=lambda _: True, is_paused=False, gate=gate)
+            for name in names
+        ]
         source: Any = SimpleNamespace(pause=lambda _: None)
         commits: Any = SimpleNamespace(forget=lambda _: None)
         self.membership = Membership(
-            [route],
+            found,
             source,
             commits=commits,
             telemetry=Telemetry(["web"]),
@@ -117,6 +121,16 @@ async def test_what_is_not_used_of_a_commit_is_told() -> None:
         await scene.assigned(None, is_recreated=True)
     told = [(line["event"], line["log_level"]) for line in lines if line["event"] != "partitions_assigned"]
     assert told == [("commit_note_ignored", "warning"), ("topic_recreated", "error")]
+
+
+@virtually
+async def test_a_topic_that_two_routes_match_goes_to_the_first_and_that_is_told() -> None:
+    """Which topics two patterns match is only known when those topics exist."""
+    scene = Scene("web", "all")
+    with structlog.testing.capture_logs() as lines:
+        owner = await scene.assigned(3)
+    assert scene.membership.owners[owner].settings.name == "web"
+    assert [line["routes"] for line in lines if line["event"] == "topic_claimed_twice"] == [["web", "all"]]
 
 
 @virtually
