@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from connector.adapters import kafka_topic_ids
 from connector.local.embedded_kafka import EmbeddedKafka
 from tests.kafka.broker import start_kafka
 from tests.kafka.client import Kafka
@@ -73,8 +74,9 @@ def kafka_trio() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def embedded_kafka() -> Iterator[str]:
+def embedded_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The bootstrap address of an empty embedded broker, for one test alone."""
+    monkeypatch.setattr(kafka_topic_ids, "_FIRST_PATIENCE_S", 0.0)  # it tells no topic's id, however long one waits
     with EmbeddedKafka() as broker:
         yield broker.bootstrap_servers
 

@@ -146,6 +146,7 @@ class KafkaSource:
         self._read_from = Positions(
             self._consumer, self._assignments.positions, is_cooperative=is_cooperative(self._properties)
         )
+        self._topic_ids.prepare(self._topics)
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

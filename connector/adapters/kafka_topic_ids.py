@@ -1,8 +1,8 @@
 """The ids of topics: they tell a topic from another one that was made later under the same name.
 
 Promise: an id comes from the brokers and is never guessed; where they do not tell (older than Kafka 2.8, or away) there
-is none. Nothing here waits for longer than a moment, and not at all where the last question had no answer: the ids make
-a commit say more, and nothing depends on them. Runs on the Kafka thread.
+is none. Nothing here waits for longer than some seconds, and not at all for brokers that never answered: the ids make a
+commit say more, and nothing depends on them. Runs on the Kafka thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from confluent_kafka.admin._topic import TopicDescription
 
 _TIMEOUT_S: Final = 10.0
-_PATIENCE_S: Final = 1.0
+_PATIENCE_S: Final = 5.0  # after an outage this client may connect again later than the consumer did
+_FIRST_PATIENCE_S: Final = 2.0
 _INTERVAL_S: Final = 30.0
 _NONE: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # what a broker without topic ids answers
 
@@ -38,14 +39,21 @@ class TopicIds:
         self._ids: dict[str, str] = {}
         self._past: set[str] = set()
         self._next_at = time.monotonic() + _INTERVAL_S
-        self._is_answering = True
+        self._patience_s = _FIRST_PATIENCE_S
+
+    def prepare(self, topics: Iterable[str]) -> None:
+        """Connect, so that the first answer comes at once when it is needed."""
+        self._asked = self._ask(topic for topic in topics if not topic.startswith("^"))
 
     def ask(self, topics: Iterable[str]) -> dict[str, str]:
         """The ids as they are now, of those topics of which the brokers tell one at once."""
         self._asked = {}  # an answer to an earlier question may be older
         asked = self._ask(topics)
-        wait(asked.values(), _PATIENCE_S if self._is_answering else 0.0)
-        return self._answers(asked)
+        wait(asked.values(), self._patience_s)
+        found = self._answers(asked)
+        if not found and self._patience_s == _FIRST_PATIENCE_S:
+            self._patience_s = 0.0  # they never will
+        return found
 
     def news(self, topics: Callable[[], Iterable[str]]) -> dict[str, str]:
         """The ids as they were told lately, twice a minute; does not wait."""
@@ -64,7 +72,10 @@ class TopicIds:
         if self._admin is None:
             self._admin = AdminClient(self._properties, logger=self._logger)
         self._admin.poll(0)  # its log lines
-        return dict(self._admin.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S))
+        try:
+            return dict(self._admin.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S))
+        except KafkaException:
+            return {}
 
     def _answers(self, asked: Mapping[str, Future[TopicDescription]]) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -75,8 +86,8 @@ class TopicIds:
                 continue
             if identity != _NONE and not self._is_past(topic, identity):
                 found[topic] = identity
-        if asked:
-            self._is_answering = bool(found)
+        if found:
+            self._patience_s = _PATIENCE_S
         return found
 
     def _is_past(self, topic: str, identity: str) -> bool:
