@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from connector.core.codes import Action, NoAnswer
 from connector.core.offsets import runs
 from connector.core.pacing import UNIT_BYTES
+from connector.core.request_ids import make_request_id
 from connector.core.suspicion import Evidence, Health, is_doubtful
 from connector.model import Event, Rejection
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _RESETS: Final = 5  # of one request, with nobody to compare it with, before its body counts as too large for a proxy
 
 _random_bits: Final = random.Random().getrandbits  # seeded by the operating system, once
+_process_mark: Final = _random_bits(32)
 
 
 def new_request_id() -> str:
@@ -31,8 +33,7 @@ def new_request_id() -> str:
 
     That would let go of the interpreter's lock, and the Kafka thread would take its turn before every request.
     """
-    digits = f"{_random_bits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+    return make_request_id(_process_mark, _random_bits(128))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

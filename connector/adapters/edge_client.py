@@ -2,10 +2,10 @@
 
 Promise: `post` always returns an `Answer` or a `NoAnswer`; it never raises for anything that a network or a
 server can do, never sends a body twice by itself, follows no redirect, and reads a bounded answer in a
-bounded time. Whether the body surely did not leave is told by the kind of `NoAnswer`.
+bounded time. Whether the body surely did not leave is told by the kind of `NoAnswer`. An answer that names another
+request is none to this one.
 
-Not promised: any meaning of an answer (`core/verdict.py`) or another try (`delivery.py`). This is the only
-file that knows the HTTP library.
+Not promised: any meaning of an answer (`core/verdict.py`) or another try (`delivery.py`).
 """
 
 from __future__ import annotations
@@ -14,27 +14,22 @@ import asyncio
 import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
 
+from connector.adapters.http_connections import end_connection, new_session
 from connector.core.codes import NoAnswer
+from connector.core.request_ids import is_anothers
 from connector.core.verdict import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
 
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # interact's decisions may carry content; nothing else is large
-_HEADERS: Final = {
-    "Content-Type": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": "xdm-connector",
-}
+_REQUEST_ID: Final = "requestId="  # a URL ends with it, and with the id
+_HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "xdm-connector"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +63,9 @@ class EdgeClient:
                 answer = await _read(response.content)
                 if answer is None:
                     return NoAnswer.TOO_LONG
+                if is_anothers(answer, url.rpartition(_REQUEST_ID)[2]):
+                    end_connection(response)  # its own answer may still come there, and is not the next one's
+                    return NoAnswer.ANOTHERS
                 return Answer(status=response.status, body=answer, retry_after=response.headers.get("Retry-After"))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _no_answer(error)
@@ -97,12 +95,11 @@ class EdgeClient:
         # Both time-outs also run while a request waits for a connection. The caller sends at most max_in_flight at
         # once, and the pool is as large, so nothing waits there. `connect` covers DNS, TCP and TLS: what is left for
         # `total` to end is a request whose body was sent.
-        return aiohttp.ClientSession(
-            connector=_Connector(limit=settings.max_in_flight, keepalive_timeout=settings.keep_alive_s),
-            timeout=aiohttp.ClientTimeout(total=settings.timeout_s, connect=settings.connect_timeout_s),
+        return new_session(
+            aiohttp.ClientTimeout(total=settings.timeout_s, connect=settings.connect_timeout_s),
+            connections=settings.max_in_flight,
+            keep_alive_s=settings.keep_alive_s,
             headers=_HEADERS,
-            auto_decompress=False,  # no compression was asked for; a bomb stays as small as it is sent
-            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     def _retire(self, session: aiohttp.ClientSession) -> None:
@@ -115,35 +112,6 @@ class EdgeClient:
             task.add_done_callback(self._closing.discard)
 
         self._retired[session] = asyncio.get_running_loop().call_later(self._settings.timeout_s, close)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """A pool that lends no connection on which bytes arrived that nobody asked for.
-
-    The library would take them for the answer to the next request: a proxy's 408 to an idle connection, or the second
-    of two answers, would give a verdict on events that nobody has seen.
-    """
-
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
-        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
-        self._lent: WeakSet[ResponseHandler] = WeakSet()
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the library's own signature
-    ) -> Connection:
-        """Lend a connection; one from the pool only if it is silent."""
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if protocol is None or protocol not in self._lent or not protocol.should_close:
-                break
-            connection.close()
-        if protocol is not None:
-            self._lent.add(protocol)
-        return connection
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
+from connector.adapters.http_connections import new_session
 from connector.config import Secret
 from connector.config.secret import is_header_safe
 from connector.core.retry import retry_after_s
@@ -74,7 +75,7 @@ async def ask_for_token(request: TokenRequest, secret: Secret) -> Grant | Failur
     """Ask once (published: form-encoded, in the body). It never raises for anything that answers or does not."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
+            new_session(aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
             session.post(request.url, data=_form(request, secret), allow_redirects=False) as response,
         ):
             status, retry_after = response.status, response.headers.get("Retry-After")

@@ -147,6 +147,7 @@ class NoAnswer(StrEnum):
     HALF_ANSWER = "half_answer"
     NOT_HTTP = "not_http"
     TOO_LONG = "answer_too_long"
+    ANOTHERS = "answer_to_another"
 
 
 NO_ANSWERS: dict[NoAnswer, Row] = {
@@ -164,6 +165,11 @@ NO_ANSWERS: dict[NoAnswer, Row] = {
     NoAnswer.HALF_ANSWER: Row(Action.RETRY, "The answer broke off.", _WAIT),
     NoAnswer.NOT_HTTP: Row(Action.FOREIGN, "The answer is not HTTP.", "Check edge.base_url: scheme, host and port."),
     NoAnswer.TOO_LONG: Row(Action.FOREIGN, "The answer does not end.", "Find out what answers in the Edge's place."),
+    NoAnswer.ANOTHERS: Row(
+        Action.RETRY,
+        "The answer is that to another request.",
+        "If this lasts, look for a proxy that loses count of its answers.",
+    ),
 }
 
 NOT_SENT = frozenset({NoAnswer.REFUSED, NoAnswer.DNS, NoAnswer.TLS, NoAnswer.CONNECT_TIMEOUT, NoAnswer.UNREACHABLE})

@@ -32,6 +32,12 @@ class Received:
     head: bytes
     body: bytes
 
+    @property
+    def request_id(self) -> str:
+        """The request id in its URL."""
+        found = re.search(rb"[?&]requestId=([^& ]*)", self.head)
+        return found[1].decode() if found else ""
+
     def header(self, name: str) -> str | None:
         """The value of a header; a header that came twice fails the test."""
         found = re.findall(rf"^{name}: *(.*?)\r$".encode(), self.head, re.MULTILINE | re.IGNORECASE)
@@ -46,6 +52,12 @@ class Peer:
         self._reader = reader
         self._writer = writer
         self._received = received
+        self._request_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """The request id in the URL of the last request that arrived whole."""
+        return self._request_id
 
     async def receive(self) -> Received:
         """Read one whole request; at the end of the connection the script ends here."""
@@ -53,6 +65,7 @@ class Peer:
         length = re.search(rb"\r\ncontent-length: *(\d+)\r\n", head, re.IGNORECASE)
         request = Received(head, await self._reader.readexactly(int(length[1]) if length else 0))
         self._received.append(request)
+        self._request_id = request.request_id
         return request
 
     async def receive_head(self) -> bytes:

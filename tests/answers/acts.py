@@ -73,6 +73,13 @@ async def speak_another_protocol(peer: Peer) -> None:
     await peer.hang()
 
 
+async def answer_another(peer: Peer) -> None:
+    """An acceptance that belongs to another request of the same process."""
+    another = f"{peer.request_id[:9]}0000-4000-a000-000000000000"
+    assert len(another) == len(peer.request_id)
+    await peer.answer("202 Accepted", b'{"requestId":"%s-0123456789abcdef"}' % another.encode())
+
+
 async def never_end(peer: Peer) -> None:
     """A proper head, and a body that goes on and on."""
     await peer.send(_HEAD, b"Content-Length: 1000000000000\r\n\r\n", ACCEPTED)

@@ -13,6 +13,7 @@ from tests.answers.acts import (
     MARKED,
     accepting,
     answer,
+    answer_another,
     close_after_the_body,
     does,
     half_a_head,
@@ -133,6 +134,8 @@ def _missing() -> Iterator[Row]:
         half = does("half_body", accept_first=first)
         fates = each(Retried("half_answer"))
         yield Row(covers=NoAnswer.HALF_ANSWER, case=case, fault=half, fates=fates, is_ambiguous=True)
+    fates = each(Retried("answer_to_another"))
+    yield Row(covers=NoAnswer.ANOTHERS, fault=OnTheWire(answer_another), fates=fates, is_ambiguous=True)
 
 
 # Unexpected faults

@@ -28,7 +28,7 @@ Place = tuple[str, int, int]
 
 _SHOWN = 5
 _ADDED = re.compile(r"__connect\.errors\.|xdm\.error\.")
-_AMBIGUOUS = frozenset({"timeout", "disconnected", "half_answer"})
+_AMBIGUOUS = frozenset({"timeout", "disconnected", "half_answer", "answer_to_another"})
 _REQUIRED_HEADERS = frozenset(
     {
         "__connect.errors.topic",

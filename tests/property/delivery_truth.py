@@ -40,6 +40,7 @@ RESENT: Final = (
     *(problem(code) for code in ("0000-503", "0200-504", "0201-503", "9999-599")),
     *(status(number) for number in (408, 425, 429, 503, 504)),
     *(NoAnswer.REFUSED, NoAnswer.DNS, NoAnswer.TLS, NoAnswer.CONNECT_TIMEOUT, NoAnswer.TIMEOUT, NoAnswer.HALF_ANSWER),
+    NoAnswer.ANOTHERS,
 )
 """Those of them after which the very same request is sent again, however often."""
 

@@ -39,6 +39,7 @@ _INNER: Final = (
 
 _MAY_IMPORT_AIOHTTP: Final = (
     "adapters/edge_client.py",
+    "adapters/http_connections.py",
     "adapters/ims_request.py",
     "adapters/status_server.py",
     "local/",
