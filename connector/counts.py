@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+_MOST_NAMES: Final = 256  # of causes and reasons; the tables hold about a hundred
+OTHER: Final = "other"
 
 
 @dataclass(slots=True)
@@ -28,3 +32,13 @@ class RouteCounts:
     brake_on: bool = False
     answers: dict[str, int] = field(default_factory=dict)  # by cause
     rejections: dict[str, int] = field(default_factory=dict)  # by reason
+
+
+def noted(tally: dict[str, int], name: str) -> dict[str, int]:
+    """The same tally with one more of a name; of a new one as `other`, once there are too many.
+
+    Codes come from answers, and whoever answers may make up a new one each time: as labels they would fill memory.
+    """
+    counted = name if name in tally or len(tally) < _MOST_NAMES else OTHER
+    tally[counted] = tally.get(counted, 0) + 1
+    return tally

@@ -75,10 +75,13 @@ class _Sample(NamedTuple):
 
 
 _DOCUMENT: Final = b'{"title":"No"}'
+_FULL_OF_HANDLES: Final = Answer(status=200, body=b'{"requestId":"r","handle":[' + b"0," * 10_000 + b"0]}")
+
 _FOREIGN: Final = (
     _Sample("202 or 207 without a JSON object in the body", Answer(status=202)),
     _Sample("204 to a request that was not `silent`", Answer(status=204)),
     _Sample("another 2xx than the endpoint's own", Answer(status=200, body=b"{}")),
+    _Sample("200 from interact with more handles than any page has", _FULL_OF_HANDLES, "interact"),
     _Sample("200 from interact with neither `requestId` nor `handle`", Answer(status=200, body=b"{}"), "interact"),
     _Sample("a redirect; none is followed", Answer(status=302)),
     _Sample("1xx as the final answer", Answer(status=100)),

@@ -30,6 +30,9 @@ _MOST_KINDS: Final = 1000  # of repeated warnings; their texts are the client's 
 _CLIENT_AND_THREAD: Final = re.compile(r"^.*?\[thrd:[^]]*]")
 _NUMBER: Final = re.compile(r"\d+")
 
+# Controls, line separators, what turns the direction of text, and halves of pairs, which no terminal takes.
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
     """Route every log line of the process to standard error in one format; other libraries' from warnings on."""
@@ -39,9 +42,9 @@ def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Processor = structlog.dev.ConsoleRenderer() if is_readable else _json_line
+    render: list[Processor] = [_without_controls, structlog.dev.ConsoleRenderer()] if is_readable else [_json_line]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, structlog.processors.format_exc_info, *render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=True,
@@ -52,7 +55,7 @@ def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_foreign], processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            renderer,
+            *render,
         ])
     )  # fmt: skip
     logging.basicConfig(level=max(_LEVELS["warning"], _LEVELS[level]), handlers=[handler], force=True)
@@ -104,6 +107,18 @@ def _kind(text: str) -> str:
     found = _CLIENT_AND_THREAD.match(text)
     head = found[0] if found else ""
     return head + _NUMBER.sub("#", text[len(head) :])
+
+
+def _without_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Write out what would steer a terminal, or break a line in two: some texts are a broker's or a library's."""
+    return {
+        name: _CONTROLS.sub(_escaped, value) if isinstance(value, str) and name != "exception" else value
+        for name, value in event.items()
+    }
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:

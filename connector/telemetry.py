@@ -13,7 +13,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from connector.counts import RouteCounts
+from connector.counts import RouteCounts, noted
 from connector.telemetry_kafka import KafkaTelemetry
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Telemetry(KafkaTelemetry):
         counts = self.routes[route]
         counts.requests += 1
         counts.request_bytes += size
-        counts.answers[verdict.cause] = counts.answers.get(verdict.cause, 0) + 1
+        counts.answers = noted(counts.answers, verdict.cause)
         if not verdict.is_published:
             self.code_unknown(route, verdict)
         if not self._is_debug:
@@ -161,7 +161,7 @@ class Telemetry(KafkaTelemetry):
         """The dead-letter topic has confirmed a record that can never be accepted."""
         counts = self.routes[route]
         counts.dead_lettered += 1
-        counts.rejections[rejection.reason] = counts.rejections.get(rejection.reason, 0) + 1
+        counts.rejections = noted(counts.rejections, rejection.reason)
         remedy = "The dead letter's headers xdm.error.* say why; mostly its producer is to be mended."
         self._fault(
             (route, rejection.reason), "event_dead_lettered", self._reminders, route=route,

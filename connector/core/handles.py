@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_MOST_HANDLES: Final = 10_000  # a page has a few dozen
+
+
 class _Answer(Struct, gc=False):
     handle: list[Raw] = []
 
@@ -28,12 +31,19 @@ _ANSWER: Final = Decoder(_Answer)
 _HANDLE: Final = Decoder(_Handle)
 
 
-def read_handles(body: bytes) -> tuple[bytes, ...]:
-    """The handles of an answer that is known to be a JSON object; none where `handle` is no list."""
+def read_handles(body: bytes) -> tuple[bytes, ...] | None:
+    """The handles of an answer that is known to be a JSON object; none where `handle` is no list.
+
+    None where they are beyond all bounds: each is looked at on the event loop and kept until its response is written,
+    and an answer has room for two million of them.
+    """
     try:
-        return tuple([bytes(handle) for handle in _ANSWER.decode(body).handle])
-    except (DecodeError, RecursionError):
+        handles = _ANSWER.decode(body).handle
+    except DecodeError:
         return ()
+    except RecursionError:
+        return None
+    return tuple([bytes(handle) for handle in handles]) if len(handles) <= _MOST_HANDLES else None
 
 
 def json_array(handles: Sequence[bytes], types: frozenset[str]) -> bytes:

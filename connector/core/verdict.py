@@ -109,6 +109,9 @@ def _judge_success(answer: Answer, asked: Asked) -> Verdict:
         return _foreign(answer, f"no_json_{answer.status}")
     if asked.kind == "interact" and not ("requestId" in document or isinstance(document.get("handle"), list)):
         return _foreign(answer, "no_handle_200")
+    handles = read_handles(answer.body) if asked.kind == "interact" else ()
+    if handles is None:
+        return _foreign(answer, "unbounded_handles")
     return Verdict(
         action=Action.ACCEPT,
         cause="accepted",
@@ -116,7 +119,7 @@ def _judge_success(answer: Answer, asked: Asked) -> Verdict:
         request_id=_text(document.get("requestId"), _TITLE_LIMIT) or None,
         reports=_reports(document),
         reported=_reported(document, asked.count) if answer.status == 207 else (),
-        handles=read_handles(answer.body) if asked.kind == "interact" else (),
+        handles=handles,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.core.codes import Action
 from connector.core.handles import json_array, read_handles
 from connector.core.verdict import Answer, Asked, judge
 
@@ -29,7 +30,7 @@ def test_the_wanted_ones_are_kept_in_order(handles: list[dict[str, object]], typ
     """Exactly the handles of the named types, and all where none is named."""
     body = orjson.dumps({"requestId": "an-id", "handle": handles, "warnings": []})
     kept = [handle for handle in handles if not types or handle["type"] in types]
-    assert orjson.loads(json_array(read_handles(body), frozenset(types))) == kept
+    assert orjson.loads(json_array(read_handles(body) or (), frozenset(types))) == kept
 
 
 def test_no_byte_is_changed() -> None:
@@ -49,6 +50,7 @@ def test_what_is_no_list_of_handles_gives_none(body: bytes) -> None:
 def test_a_handle_without_a_type_is_wanted_only_with_all() -> None:
     """Types are open: one that is missing or strange is none that was named."""
     handles = read_handles(b'{"handle":[1,{"type":3},{"payload":[]},[]]}')
+    assert handles is not None
     assert json_array(handles, frozenset({"a"})) == b"[]"
     assert json_array(handles, frozenset()) == b'[1,{"type":3},{"payload":[]},[]]'
 
@@ -73,3 +75,19 @@ def test_what_is_no_acceptance_has_none(status: int) -> None:
     """A refusal is never handed on."""
     body = b'{"requestId":"an-id","handle":[{"type":"a"}]}'
     assert judge(Answer(status=status, body=body), INTERACT).handles == ()
+
+
+@pytest.mark.parametrize(
+    "handles",
+    [b"0," * 10_000 + b"0", b"{}," * 1_000_000 + b"{}", b"[" * 1000 + b"]" * 1000],
+    ids=["10,001", "many", "deep"],
+)
+def test_handles_beyond_all_bounds_are_not_the_edges(handles: bytes) -> None:
+    """Each would be looked at on the event loop and kept in memory: such an answer is nobody's acceptance."""
+    verdict = judge(Answer(status=200, body=b'{"requestId":"an-id","handle":[%b]}' % handles), INTERACT)
+    assert (verdict.action, verdict.cause) == (Action.FOREIGN, "unbounded_handles")
+
+
+def test_as_many_handles_as_there_may_be() -> None:
+    """The bound itself is within bounds."""
+    assert read_handles(b'{"handle":[%b0]}' % (b"0," * 9_999)) == (b"0",) * 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -164,3 +165,17 @@ print("went on", flush=True)
 os._exit(0)  # Python itself complains of a broken pipe when it ends
 """
     assert run(source).stdout == "went on\n"
+
+
+def test_a_readable_line_steers_no_terminal() -> None:
+    """Escapes, line ends and turned text of a broker, a proxy or a library are shown and not obeyed."""
+    source = r"""
+log.warning("request_failed", text="a\x1b[2Jb", more="x\r\n2026 forged\u2028\x9b", turned="\u202egnp", half="\ud800")
+logging.getLogger("other").error("b\x1b]0;title\x07")
+logging.getLogger("other").error("b\nforged")
+"""
+    shown = run(source, style="console").stderr
+    assert len(shown.splitlines()) == 3
+    assert not re.search("\x1b\\[2J|\x1b]|[\x07\r\x9b\u2028\u202e]", shown)
+    for piece in (r"a\x1b[2Jb", "2026 forged", r"\u202egnp", r"\ud800", r"b\x1b]0;title\x07"):
+        assert piece in shown

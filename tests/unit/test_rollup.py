@@ -37,3 +37,13 @@ def test_nothing_is_lost_or_counted_twice(steps_s: list[float]) -> None:
             told_at = now
     last = roll_up.note("a", now + 60.0)
     assert told + (last or 0) == len(steps_s) + 1
+
+
+def test_kinds_that_somebody_makes_up_do_not_fill_memory() -> None:
+    """Beyond a number of kinds all others are told together, and those that were there before for themselves."""
+    roll_up = RollUp(30.0)
+    assert [roll_up.note(number, 0.0) for number in range(1000)] == [1] * 1000
+    assert [roll_up.note(number, 0.0) for number in range(1000, 100_000)].count(1) == 1
+    assert len(roll_up._told) == 1001
+    assert roll_up.note(7, 30.0) == 1
+    assert roll_up.note(5_000_000, 30.0) == 99_000
