@@ -147,8 +147,8 @@ def _judge_dead_letters(
 ) -> Counter[Place]:
     buried: Counter[Place] = Counter()
     for letter in dead_letters:
-        own, added = _split_headers(letter)
-        place = _origin(added)
+        own, added = split_headers(letter)
+        place = origin(added)
         record = by_place.get(place)
         if record is None:
             findings.phantom.append(f"dead letter from {place}")
@@ -158,7 +158,7 @@ def _judge_dead_letters(
     return buried
 
 
-def _split_headers(letter: Message) -> tuple[list[tuple[str, str | bytes | None]], dict[str, str]]:
+def split_headers(letter: Message) -> tuple[list[tuple[str, str | bytes | None]], dict[str, str]]:
     """The record's own headers, and those that the connector added behind them."""
     headers = list(letter.headers() or [])
     first = max(at for at, (name, _) in enumerate(headers) if name == "__connect.errors.topic")
@@ -166,7 +166,7 @@ def _split_headers(letter: Message) -> tuple[list[tuple[str, str | bytes | None]
     return headers[:first], added  # type: ignore[return-value] # as above
 
 
-def _origin(added: Mapping[str, str]) -> Place:
+def origin(added: Mapping[str, str]) -> Place:
     names = ("topic", "partition", "offset")
     topic, partition, offset = (added[f"__connect.errors.{name}"] for name in names)
     return topic, int(partition), int(offset)

@@ -8,6 +8,7 @@ file. Time is an argument, in milliseconds of one monotonic clock.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections import Counter, OrderedDict
 from enum import Enum
@@ -58,7 +59,11 @@ class DecidedRequest(Struct, frozen=True, kw_only=True):
 
 def canonical_crc32(event: object) -> int:
     """Checksum an event by content: the CRC-32 of its compact JSON with sorted keys."""
-    return zlib.crc32(orjson.dumps(event, option=orjson.OPT_SORT_KEYS))
+    try:
+        text = orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # what it read it does not always write: it goes 1,024 levels down, and 254 up
+        text = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return zlib.crc32(text)
 
 
 class Ledger:
