@@ -121,8 +121,9 @@ async def test_one_answer_or_none_whatever_is_said(
     """Each has one reading, nothing of it is left for the next request, and no library repeats it in a log."""
     with caplog.at_level(logging.DEBUG):
         async with edge_client() as client, raw_server(once(*said)) as server:
-            assert await client.post(server.url, BODY, {}) == found
-            assert await client.post(server.url, BODY, {}) == ANSWERED
+            url = server.url.replace("127.0.0.1", "localhost")  # of an address no cookie would be looked at
+            assert await client.post(url, BODY, {}) == found
+            assert await client.post(url, BODY, {}) == ANSWERED
             assert len(server.received) == 2
     assert server.received[1].header("cookie") is None
     assert [record for record in caplog.records if record.name != "asyncio"] == []
