@@ -80,6 +80,7 @@ _PLACE: Final = re.compile(r"(?<![\w#&/.=-])#([0-9]+)\b")
 _MOST_DIGITS: Final = 6  # no request holds a million events
 _REFUSALS: Final = frozenset({400, 409, 422})  # what the Edge refuses events with (published)
 _LATE_GATEWAYS: Final = frozenset({502, 504})  # the request went on, and what became of it is not known
+_MOST_ITEMS: Final = 1_000  # of the errors or warnings in one answer; more are nobody's reports
 _TITLE_LIMIT: Final = 200
 _DETAIL_LIMIT: Final = 4_000
 
@@ -234,7 +235,7 @@ def _reported(document: dict[str, Any], count: int) -> tuple[tuple[int, str], ..
 
 
 def _items(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [item for item in value[:_MOST_ITEMS] if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _request_id(document: dict[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,6 +79,28 @@ async def answer_another(peer: Peer) -> None:
     another = f"{peer.request_id[:9]}0000-4000-a000-000000000000"
     assert len(another) == len(peer.request_id)
     await peer.answer("202 Accepted", b'{"requestId":"%s-0123456789abcdef"}' % another.encode())
+
+
+async def drip_a_head(peer: Peer) -> None:
+    """A head that goes on byte by byte: the connection is never silent, and there is never an answer."""
+    await peer.send(_HEAD, b"X-Filler: ")
+    while True:
+        await peer.send(b"a")
+        await asyncio.sleep(0.005)
+
+
+async def drip_a_body(peer: Peer) -> None:
+    """An acceptance whose end does not come."""
+    await peer.send(_HEAD, b"Content-Length: 1000000\r\n\r\n", ACCEPTED)
+    while True:
+        await peer.send(b" ")
+        await asyncio.sleep(0.005)
+
+
+async def announce_an_answer(peer: Peer) -> None:
+    """Interim answers, and never the one that they announce."""
+    while True:
+        await peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" * 100)
 
 
 async def never_end(peer: Peer) -> None:

@@ -12,10 +12,13 @@ from connector.core.codes import NoAnswer
 from tests.answers.acts import (
     MARKED,
     accepting,
+    announce_an_answer,
     answer,
     answer_another,
     close_after_the_body,
     does,
+    drip_a_body,
+    drip_a_head,
     half_a_head,
     html,
     json,
@@ -120,6 +123,9 @@ def _missing() -> Iterator[Row]:
         case = "and was accepted" if first else ""
         hang = does("hang", accept_first=first)
         yield Row(covers=NoAnswer.TIMEOUT, case=case, fault=hang, fates=fates, is_ambiguous=True, timeout_ms=50)
+    for case, dripping in (("byte by byte", drip_a_head), ("with a body byte by byte", drip_a_body)):
+        drip = OnTheWire(dripping)
+        yield Row(covers=NoAnswer.TIMEOUT, case=case, fault=drip, fates=fates, is_ambiguous=True, timeout_ms=50)
     for case, broken in (
         ("reset before the body", does("reset", when="before_body")),
         ("reset after the body", does("reset")),
@@ -190,9 +196,13 @@ def _foreign() -> Iterator[Row]:
     for status in (402, 407, 410, 418, 499):
         fault = json(f"{status} No", b'{"message":"no"}')
         yield _stranger(f"http_{status}", f"{status} with JSON", fault, is_ambiguous=False)
-    for kind, act in ((NoAnswer.NOT_HTTP, speak_another_protocol), (NoAnswer.TOO_LONG, never_end)):
-        fates = each(Held(kind.value))
-        yield Row(covers=kind, fault=OnTheWire(act), fates=fates, requests=FOREIGN_TRIES, is_ambiguous=True)
+    for kind, act in (
+        (NoAnswer.NOT_HTTP, speak_another_protocol),
+        (NoAnswer.NOT_HTTP, announce_an_answer),
+        (NoAnswer.TOO_LONG, never_end),
+    ):
+        fates, case = each(Held(kind.value)), act.__name__.replace("_", " ")
+        yield Row(covers=kind, case=case, fault=OnTheWire(act), fates=fates, requests=FOREIGN_TRIES, is_ambiguous=True)
 
 
 def _stranger(cause: str, case: str, fault: AtTheEdge | OnTheWire, *, is_ambiguous: bool) -> Row:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from tests.bench.procfs import peak_rss_bytes
 from tests.guard import Guard
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Child:
         if self._guard is not None:
             self._guard.dismiss()
             self._guard = None
+
+    def peak_memory_bytes(self) -> int:
+        """The most memory that it has had so far; while it runs."""
+        return peak_rss_bytes(self._process.pid)
 
     def text(self) -> str:
         """Everything that it has said so far."""

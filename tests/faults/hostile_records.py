@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Headers = list[tuple[str, str | bytes | None]]
+Headers = list[tuple[str, str | bytes | None]]
 
 SKIPPED = "skipped"
 ACCEPTED = "accepted"
@@ -41,6 +41,12 @@ def hostile_records(mark: str) -> Iterator[Hostile]:
     yield from _without_bounds(mark)
     yield from _odd_but_legal(mark)
     yield from _around_the_value(mark)
+
+
+def heavy(event_id: str, headers: Headers) -> Hostile:
+    """A small good event that is heavy with its headers."""
+    value = b'{"xdm":{"_id":"%b"}}' % event_id.encode()
+    return Hostile(name="heavy", value=value, fate=ACCEPTED, event_id=event_id, headers=headers)
 
 
 def _no_json() -> Iterator[Hostile]:

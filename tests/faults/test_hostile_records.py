@@ -10,7 +10,7 @@ import orjson
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Producer
 
 from connector.local.edge.ledger import canonical_crc32
-from tests.faults.hostile_records import ACCEPTED, SKIPPED, Hostile, hostile_records
+from tests.faults.hostile_records import ACCEPTED, SKIPPED, Headers, Hostile, heavy, hostile_records
 from tests.faults.oracle import origin, reconcile, split_headers
 from tests.faults.rig import PARTITIONS, QUICK
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Place = tuple[int, int]
 
+_MIB = 1024 * 1024
 UNBRAKED = {"dead_letter": {"brake": {"max_share_percent": 100}}}
 
 
@@ -57,6 +58,31 @@ def test_hostile_records_get_one_verdict_each(rig: Rig) -> None:
         faults += [f"{hostile.name}: {fault}" for fault in _faults(hostile, at_ms, entry, letters.get(place, []))]
     assert not faults, "\n".join(faults)
     assert len(placed) > 150
+
+
+def test_huge_headers_wait_in_kafka_while_the_edge_is_away(rig: Rig) -> None:
+    """Memory squeeze: small events with large headers stop the reading in an outage, and all arrive after it."""
+    rig.edge.set_faults({"effect": {"kind": "status", "status": 503}})
+    bounds = {"consume": {"max_open_bytes": 8 * _MIB}, "edge": {"retry": {"max_ms": 300}}}
+    connector = rig.start(QUICK, bounds)
+    rig.send(60)
+    rig.until_logged(connector, "request_failed")
+    before = connector.peak_memory_bytes()
+    headers: Headers = [("baggage", b"b" * 500_000)]
+    ids = [f"{rig.feed.run}-heavy-{number}" for number in range(600)]
+    _write(rig, [heavy(event_id, headers) for event_id in ids])
+    rig.send(60)
+
+    rig.until_logged(connector, "consumption_paused")
+    rig.until_logged(connector, "summary", len(connector.lines("summary")) + 3)
+    assert connector.peak_memory_bytes() - before < 150 * _MIB, "300 MB are waiting"
+
+    rig.edge.set_faults()
+    rig.until_settled()
+    assert connector.stop() == 0
+    accepted = rig.edge.accepted()
+    assert [event_id for event_id in ids if accepted.pop(event_id).times != 1] == []
+    reconcile(rig.feed.sent, accepted, rig.kafka.read_all(rig.dead_letter_topic)).assert_clean(max_duplicates=0)
 
 
 def _write(rig: Rig, records: Iterable[Hostile]) -> dict[Place, tuple[Hostile, int]]:

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from connector.core.decode import Decoder, DecodeRules, RejectionReason, Shape
 from connector.core.decode_repair import decode_carefully
 from connector.core.decode_rules import TITLES
+from connector.core.envelope import COLLECT, INTERACT
 from connector.model import Rejection
-from tests.property.decode_reference import expected, tree
+from tests.property.decode_reference import Members, expected, tree
 from tests.property.json_texts import damaged, deep, plain_events, texts
 from tests.unit.decode_record import RecordAt
 
 _RECORD = RecordAt()
+_GOOD = b'{"xdm":{"_id":"good"}}'
 _NO_TEXT = {RejectionReason.NOT_UTF8, RejectionReason.NOT_JSON, RejectionReason.LONE_SURROGATE}
 
 _rules = st.builds(
@@ -63,6 +65,18 @@ def test_never_raises(value: bytes, rules: DecodeRules) -> None:
     if isinstance(answer, Rejection):
         assert answer.stage == "decode"
         assert answer.title == TITLES[RejectionReason(answer.reason)]
+
+
+@settings(max_examples=600, deadline=None)
+@given(value=st.one_of(texts, plain_events, damaged()), rules=_rules)
+def test_a_fragment_stays_in_its_place(value: bytes, rules: DecodeRules) -> None:
+    """No value adds, takes or changes another event of its request, or anything around the events."""
+    fragment = Decoder(rules).decode(value, _RECORD)
+    if isinstance(fragment, bytes):
+        good, event = tree(_GOOD), tree(fragment)
+        assert isinstance(event, Members)
+        assert tree(COLLECT.body([_GOOD, fragment, _GOOD])) == Members([("events", [good, event, good])])
+        assert tree(INTERACT.body([fragment])) == Members([("event", event)])
 
 
 def _assert_agreement(value: bytes, rules: DecodeRules) -> None:

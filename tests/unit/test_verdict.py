@@ -291,3 +291,32 @@ def test_request_id_of_a_problem() -> None:
     assert _judge(_problem("0306-400", report={"requestId": "inner"})).request_id == "inner"
     assert _judge(_problem("0306-400", requestId="outer", report={"requestId": "inner"})).request_id == "outer"
     assert _judge(_problem("0306-400", report=["odd"])).request_id is None
+
+
+_MANY = 100_000
+
+
+@pytest.mark.parametrize("kind", ["collect", "interact"])
+@pytest.mark.parametrize("status", [200, 202, 207, 400, 422, 503])
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"errors":' + b"[" * _MANY + b"]" * _MANY,
+        b'"errors":[' + b"{}," * _MANY + b"{}]",
+        b'"errors":[' + b'{"type":"EXEG-0201-503","report":{"eventIndex":1}},' * (_MANY // 20) + b"{}]",
+        b'"report":{"eventIndex":' + b"9" * _MANY + b"}",
+        b'"requestId":"' + b"\\u001b" * _MANY + b'"',
+        b'"type":"https://ns.adobe.com/aep/errors/EXEG-0304-400","detail":"' + b"#1 " * _MANY + b'"',
+        b'"type":"' + b"EXEG-" * _MANY + b'"',
+        b'"handle":[' + b"0," * _MANY + b"0]",
+    ],
+    ids=["depth", "empty errors", "errors", "digits", "escapes", "names", "code", "handles"],
+)
+def test_an_answer_without_measure_has_a_small_verdict(kind: EndpointKind, status: int, members: bytes) -> None:
+    """Whatever fills an answer, what is kept of it is short."""
+    verdict = judge(Answer(status=status, body=b"{%b}" % members), Asked(kind=kind, is_silent=False, count=5))
+    assert len(verdict.title) + len(verdict.detail) + len(verdict.request_id or "") <= 5000
+    assert len(verdict.reports) <= 2000
+    assert len(verdict.reported) <= 5
+    assert verdict.places <= {0, 1, 2, 3, 4}
+    assert len(verdict.handles) <= 10_000
