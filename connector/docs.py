@@ -74,22 +74,19 @@ class _Sample(NamedTuple):
     kind: EndpointKind = "collect"
 
 
-_DOCUMENT: Final = b'{"title":"No"}'
-_FULL_OF_HANDLES: Final = Answer(status=200, body=b'{"requestId":"r","handle":[' + b"0," * 10_000 + b"0]}")
-
+_JSON: Final = b'{"title":"No"}'
+_MANY: Final = b'{"handle":[0%b]}' % (b",0" * 10_000)
 _FOREIGN: Final = (
     _Sample("202 or 207 without a JSON object in the body", Answer(status=202)),
     _Sample("204 to a request that was not `silent`", Answer(status=204)),
     _Sample("another 2xx than the endpoint's own", Answer(status=200, body=b"{}")),
-    _Sample("200 from interact with more handles than any page has", _FULL_OF_HANDLES, "interact"),
+    _Sample("200 from interact with more than 10,000 handles", Answer(status=200, body=_MANY), "interact"),
     _Sample("200 from interact with neither `requestId` nor `handle`", Answer(status=200, body=b"{}"), "interact"),
     _Sample("a redirect; none is followed", Answer(status=302)),
     _Sample("1xx as the final answer", Answer(status=100)),
     _Sample("a 4xx that is not listed by its status above, without a document", Answer(status=400)),
-    _Sample(
-        "the same, other than 400, 409 and 422, with a document that names no code", Answer(status=418, body=_DOCUMENT)
-    ),
-    _Sample("413 without a code to a request of one event", Answer(status=413, body=_DOCUMENT)),
+    _Sample("the same but for 400, 409 and 422, with a document that names no code", Answer(status=418, body=_JSON)),
+    _Sample("413 without a code to a request of one event", Answer(status=413, body=_JSON)),
 )
 
 
