@@ -106,6 +106,7 @@ class Term:
     settled: set[int] = field(default_factory=set)
     abandoned: int = 0
     sent: list[int] = field(default_factory=list)  # offsets of commits
+    outdated_by: Committed | None = None  # a person's, after its end
 
     @property
     def known(self) -> set[int]:
@@ -285,6 +286,11 @@ class Process:
             self._remember(term)
         _run(self._membership.lost([term.owner for term in terms]))
         self._let_go(terms)
+
+    def is_outdated(self, partition: Partition) -> bool:
+        """Whether others went on from where a person had moved the offset since it was here: it does not see that."""
+        memory = self.memories.get(partition.number)
+        return memory is not None and memory.outdated_by not in (None, partition.commit)
 
     def vanish(self) -> None:
         """Be given up by the coordinator."""

@@ -47,7 +47,7 @@ class GroupMachine(RuleBasedStateMachine):
         """A process polls a partition, takes it over if nobody has it; what settled before is left out."""
         process, partition = self.processes[which % 2], self.partitions[number % _PARTITIONS]
         if partition.number not in process.terms:
-            if partition.holder is not None:
+            if partition.holder is not None or process.is_outdated(partition):
                 return
             self._assign(process, partition)
         term = process.terms[partition.number]
@@ -153,6 +153,8 @@ class GroupMachine(RuleBasedStateMachine):
                 self._recreate(partition, keeps_commit=at % 3 > 0)
             case "trim":
                 self._trim(partition, at % 3)
+            case _:
+                pass
 
     def _crash(self, which: int) -> None:
         """A process ends at once, and another one comes in its place."""
@@ -163,10 +165,15 @@ class GroupMachine(RuleBasedStateMachine):
 
     def _rewind(self, partition: Partition, to: int) -> None:
         """A person moves the offset of a group that nobody is in: what lies above is wanted once more."""
-        number = partition.number
-        if partition.holder or any(number in process.terms or number in process.memories for process in self.processes):
+        if partition.holder or any(partition.number in process.terms for process in self.processes):
             return
+        found = [process.memories.get(partition.number) for process in self.processes]
+        memories = [memory for memory in found if memory is not None]
+        if any(memory.confirmed is None or memory.confirmed <= to for memory in memories):
+            return  # it is not seen that a person was there
         partition.commit = Committed(to, "", frozenset())
+        for memory in memories:
+            memory.outdated_by = memory.outdated_by or partition.commit
         partition.done = {offset for offset in partition.records if offset < to}
 
     def _recreate(self, partition: Partition, *, keeps_commit: bool) -> None:
