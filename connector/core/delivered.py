@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class _Memory(NamedTuple):
+    owner: PartitionOffsets  # what the broker confirmed of it may be heard after its end
     identity: str
-    committed: int
     ranges: tuple[Range, ...]
 
 
@@ -35,8 +35,7 @@ class Delivered:
         """Keep what settled under an assignment that ends."""
         ranges = owner.all_settled
         if owner.identity and ranges:
-            committed = -1 if owner.committed is None else owner.committed
-            self._memories[owner.topic, owner.partition] = _Memory(owner.identity, committed, ranges)
+            self._memories[owner.topic, owner.partition] = _Memory(owner, owner.identity, ranges)
 
     def forget(self, owner: PartitionOffsets) -> None:
         """Forget a partition: its offsets mean other records now."""
@@ -47,5 +46,6 @@ class Delivered:
         memory = self._memories.pop((topic, partition), None)
         if memory is None or memory.identity != identity:
             return ()
-        was_moved_back = (-1 if committed is None else committed) < memory.committed
+        confirmed = memory.owner.committed
+        was_moved_back = confirmed is not None and (committed is None or committed < confirmed)
         return () if was_moved_back else memory.ranges

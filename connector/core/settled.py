@@ -9,7 +9,8 @@ read is ignored: the watermark is right without it. A note is at most 3,500 byte
 default; ranges that do not fit are left out altogether, and the watermark stands alone.
 
 A note is `xdm1 TOPIC_ID OFFSET RANGES`, the last one the base64 of the ranges: for each one the distance from the end
-of the one before and its length, as numbers of seven bits a byte, lowest first.
+of the one before and its length, as numbers of seven bits a byte, lowest first. The first range may begin at the
+offset itself: it settled under an earlier assignment, and was not read again yet.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _unpacked(watermark: int, packed: bytes) -> Iterator[Range]:
         raise ValueError("half a range")
     at = watermark
     for distance, length in zip(numbers[::2], numbers[1::2], strict=True):
-        if distance == 0 or length == 0:
+        if (distance == 0 and at != watermark) or length == 0:
             raise ValueError("ranges touch, or are empty")
         yield at + distance, at + distance + length
         at += distance + length

@@ -76,6 +76,12 @@ class Partition:
         """The id of its topic."""
         return f"topic-id-{self.incarnation}"
 
+    def produce(self, gap: int, count: int) -> None:
+        """Records come, perhaps above offsets that hold none."""
+        first = self.end + gap
+        self.records.update(range(first, first + count))
+        self.end = first + count
+
     def take(self, commit: Committed, by: Term, answer: Answer, *, most_bytes: int) -> KafkaError | None:
         """Take a commit, if it is not refused; returns what the member hears."""
         if self.holder is not by:
@@ -100,6 +106,7 @@ class Term:
     settled: set[int] = field(default_factory=set)
     abandoned: int = 0
     sent: list[int] = field(default_factory=list)  # offsets of commits
+    outdated_by: Committed | None = None  # a person's, after its end
 
     @property
     def known(self) -> set[int]:
@@ -279,6 +286,17 @@ class Process:
             self._remember(term)
         _run(self._membership.lost([term.owner for term in terms]))
         self._let_go(terms)
+
+    def is_outdated(self, partition: Partition) -> bool:
+        """Whether others went on from where a person had moved the offset since it was here: it does not see that."""
+        memory = self.memories.get(partition.number)
+        return memory is not None and memory.outdated_by not in (None, partition.commit)
+
+    def vanish(self) -> None:
+        """Be given up by the coordinator."""
+        for term in self.terms.values():
+            if term.partition.holder is term:
+                term.partition.holder = None
 
     def _remember(self, term: Term) -> None:
         self.memories[term.partition.number] = term

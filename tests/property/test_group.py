@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hypothesis import assume, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from connector.core.offsets import runs
 from connector.model import offset_of
@@ -40,36 +40,37 @@ class GroupMachine(RuleBasedStateMachine):
         """The assignments that are not over, as their processes believe."""
         return [(process, term) for process in self.processes for term in process.terms.values()]
 
-    # Records, their delivery and their verdicts
+    # Few rules with much in each, because a run leaves some of them out altogether.
 
-    @rule(number=st.integers(0, _PARTITIONS - 1), gap=st.sampled_from([0, 0, 1, 3]), count=st.integers(1, 8))
-    def produce(self, number: int, gap: int, count: int) -> None:
-        """Records come, perhaps above offsets that hold none."""
-        partition = self.partitions[number]
-        first = partition.end + gap
-        partition.records.update(range(first, first + count))
-        partition.end = first + count
-
-    @rule(which=_ANY, count=st.integers(1, 12))
-    def read(self, which: int, count: int) -> None:
-        """A process polls: what settled before is left out, and nothing else."""
-        process, term = self._pick(which)
-        if term.incarnation != term.partition.incarnation:
+    @rule(which=_ANY, number=_ANY, gap=st.sampled_from([0, 0, 1, 3]), count=st.integers(1, 9))
+    def read(self, which: int, number: int, gap: int, count: int) -> None:
+        """A process polls a partition, takes it over if nobody has it; what settled before is left out."""
+        process, partition = self.processes[which % 2], self.partitions[number % _PARTITIONS]
+        if partition.number not in process.terms:
+            if partition.holder is not None or process.is_outdated(partition):
+                return
+            self._assign(process, partition)
+        term = process.terms[partition.number]
+        if term.incarnation != partition.incarnation:
             term = process.recreated(term)
             self.terms.append(term)
-        before = set(term.handed)
+        if which % 3:
+            partition.produce(gap, count)
         fresh = {offset_of(record) for record in process.read(term, count)}
-        assert not fresh & before, "it was handed over before"
+        assert not fresh & term.handed, "it was handed over before"
         assert not fresh & term.left_out, "it is known to be settled"
         term.handed |= fresh
 
-    @rule(which=_ANY, data=st.data())
-    def settle(self, which: int, data: st.DataObject) -> None:
+    @precondition(lambda self: any(term.handed for term in self.terms))
+    @rule(which=_ANY, chosen=st.integers(0, 2**16), is_late=st.booleans())
+    def settle(self, which: int, chosen: int, is_late: bool) -> None:
         """Verdicts come in any order, also for an assignment that is over: then they change nothing."""
-        terms = [term for term in self.terms if term.handed]
-        assume(terms)
+        terms = [term for term in self.terms if term.handed and (is_late or not term.owner.is_closed)]
+        if not terms:
+            return
         term = terms[which % len(terms)]
-        offsets = data.draw(st.lists(st.sampled_from(sorted(term.handed)), max_size=8))
+        candidates = sorted(term.handed - term.settled) or sorted(term.handed)
+        offsets = [offset for place, offset in enumerate(candidates) if chosen >> place % 16 & 1]
         before = self._positions()
         for owner, first, end in runs(event_at(term.owner, offset) for offset in offsets):
             assert owner.settle(first, end) is not owner.is_closed
@@ -79,41 +80,28 @@ class GroupMachine(RuleBasedStateMachine):
         term.settled.update(offsets)
         if term.incarnation == term.partition.incarnation:
             term.partition.done.update(offsets)
+        if term.handed - term.settled and which % 5 == 0:
+            term.owner.abandon(1)
+            term.abandoned += 1
 
-    @rule(which=_ANY, count=st.integers(1, 3))
-    def abandon(self, which: int, count: int) -> None:
-        """Open records are given up."""
-        _, term = self._pick(which)
-        assume(len(term.handed - term.settled) - term.abandoned >= count)
-        term.owner.abandon(count)
-        term.abandoned += count
+    @precondition(lambda self: self.live)
+    @rule(which=_ANY, answers=st.lists(_ANSWERS, max_size=2))
+    def commit(self, which: int, answers: list[Answer]) -> None:
+        """A process commits what is due; the coordinator answers this or an earlier commit, now or later."""
+        process, _ = self.live[which % len(self.live)]
+        process.start_commits()
+        for answer in answers:
+            if process.under_way:
+                process.hear(answer)
 
-    # Commits
-
-    @rule(which=st.integers(0, 1))
-    def commit(self, which: int) -> None:
-        """A process commits what is due."""
-        self.processes[which].start_commits()
-
-    @rule(which=st.integers(0, 1), answer=_ANSWERS)
-    def answer(self, which: int, answer: Answer) -> None:
-        """The coordinator takes a commit or not, and its answer gets through or not."""
-        assume(self.processes[which].under_way)
-        self.processes[which].hear(answer)
-
-    # Assignments
-
-    @rule(which=st.integers(0, 1), number=st.integers(0, _PARTITIONS - 1))
-    def assign(self, which: int, number: int) -> None:
-        """A process takes over a partition that nobody owns, as far as the coordinator knows."""
-        process, partition = self.processes[which], self.partitions[number]
-        assume(partition.holder is None and number not in process.terms)
+    def _assign(self, process: Process, partition: Partition) -> None:
         left_out = self._left_out(process, partition)
         term = process.assign(partition, left_out)
         partition.holder = term
         self.terms.append(term)
         assert left_out <= partition.done
-        self._assert_left_out(term)
+        restored = {offset for first, end in term.owner.restored for offset in range(first, end)}
+        assert restored & partition.records == left_out
 
     def _left_out(self, process: Process, partition: Partition) -> set[int]:
         """The records that need not be delivered again by this process, as the books have it."""
@@ -129,61 +117,81 @@ class GroupMachine(RuleBasedStateMachine):
                 known |= memory.known
         return {offset for offset in known & partition.records if offset >= start}
 
-    def _assert_left_out(self, term: Term) -> None:
-        restored = {offset for first, end in term.owner.restored for offset in range(first, end)}
-        assert restored & term.partition.records == term.left_out
-
+    @precondition(lambda self: any(partition.holder for partition in self.partitions))
     @rule(which=_ANY, is_all=st.booleans(), answer=_ANSWERS)
     def revoke(self, which: int, is_all: bool, answer: Answer) -> None:
         """A process hands on one or all of its partitions in order."""
-        process, term = self._pick(which)
-        held = [each for each in process.terms.values() if each.partition.holder is each]
-        assume(term in held)
-        process.revoke(held if is_all else [term], answer)
+        held = [(process, term) for process, term in self.live if term.partition.holder is term]
+        process, term = held[which % len(held)]
+        process.revoke([other for owner, other in held if owner is process] if is_all else [term], answer)
 
-    @rule(which=st.integers(0, 1))
-    def expire(self, which: int) -> None:
-        """The coordinator gives a process up, which does not know yet."""
-        for term in self.processes[which].terms.values():
-            if term.partition.holder is term:
-                term.partition.holder = None
+    @precondition(lambda self: self.live)
+    @rule(which=_ANY, is_told=st.booleans(), answer=_ANSWERS)
+    def expire(self, which: int, is_told: bool, answer: Answer) -> None:
+        """The coordinator gives a process up, which hears of it sooner or later, or of an earlier commit first."""
+        process, _ = self.live[which % len(self.live)]
+        process.vanish()
+        if is_told:
+            process.lose()
+        elif process.under_way:
+            process.hear(answer)
 
-    @rule(which=st.integers(0, 1))
-    def lose(self, which: int) -> None:
-        """A process notices that it was given up."""
-        process = self.processes[which]
-        assume(process.terms and all(term.partition.holder is not term for term in process.terms.values()))
-        process.lose()
+    @rule(
+        number=st.integers(0, _PARTITIONS - 1),
+        what=st.sampled_from(["", "", "crash", "rewind", "recreate", "trim"]),
+        at=_ANY,
+    )
+    def befall(self, number: int, what: str, at: int) -> None:
+        """Something happens to a process, the group's offset, or a topic; mostly nothing."""
+        partition = self.partitions[number]
+        match what:
+            case "crash":
+                self._crash(number % 2)
+            case "rewind":
+                self._rewind(partition, at % (partition.end + 1))
+            case "recreate":
+                self._recreate(partition, keeps_commit=at % 3 > 0)
+            case "trim":
+                self._trim(partition, at % 3)
+            case _:
+                pass
 
-    @rule(which=st.integers(0, 1))
-    def crash(self, which: int) -> None:
+    def _crash(self, which: int) -> None:
         """A process ends at once, and another one comes in its place."""
-        self.expire(which)
-        self.terms = [term for term in self.terms if term not in self.processes[which].terms.values()]
+        process = self.processes[which]
+        process.vanish()
+        self.terms = [term for term in self.terms if term not in process.terms.values()]
         self.processes[which] = self._process()
 
-    # What people and retention do
-
-    @rule(number=st.integers(0, _PARTITIONS - 1), data=st.data())
-    def rewind(self, number: int, data: st.DataObject) -> None:
+    def _rewind(self, partition: Partition, to: int) -> None:
         """A person moves the offset of a group that nobody is in: what lies above is wanted once more."""
-        partition = self.partitions[number]
-        assume(partition.holder is None and partition.end)
-        assume(all(number not in process.terms and number not in process.memories for process in self.processes))
-        to = data.draw(st.integers(0, partition.end))
+        if partition.holder or any(partition.number in process.terms for process in self.processes):
+            return
+        found = [process.memories.get(partition.number) for process in self.processes]
+        memories = [memory for memory in found if memory is not None]
+        if any(memory.confirmed is None or memory.confirmed <= to for memory in memories):
+            return  # it is not seen that a person was there
         partition.commit = Committed(to, "", frozenset())
+        for memory in memories:
+            memory.outdated_by = memory.outdated_by or partition.commit
         partition.done = {offset for offset in partition.records if offset < to}
 
-    @rule(number=st.integers(0, _PARTITIONS - 1), keeps_commit=st.booleans())
-    def recreate(self, number: int, keeps_commit: bool) -> None:
+    def _recreate(self, partition: Partition, *, keeps_commit: bool) -> None:
         """The topic is deleted and made anew; the group's commit goes with it, or comes back from a late member."""
-        partition = self.partitions[number]
-        assume(self._has_only_notes(partition))
+        if not self._has_only_notes(partition):
+            return
         partition.incarnation += 1
         partition.records, partition.done = set(), set()
         partition.earliest = partition.end = 0
         if not keeps_commit:
             partition.commit = None
+
+    def _trim(self, partition: Partition, count: int) -> None:
+        """Retention takes the oldest records away."""
+        if any(term.owner.next_offset is None for _, term in self.live if term.partition is partition):
+            return
+        partition.earliest = min(partition.end, partition.earliest + count)
+        partition.records = {offset for offset in partition.records if offset >= partition.earliest}
 
     def _has_only_notes(self, partition: Partition) -> bool:
         """Whether each commit that is there or may come says for which topic it is."""
@@ -192,14 +200,6 @@ class GroupMachine(RuleBasedStateMachine):
             commits += [commit for sent in process.under_way for term, _, commit in sent if term.partition is partition]
         takes_notes = all(term.owner.takes_notes for _, term in self.live if term.partition is partition)
         return takes_notes and all(commit.note for commit in commits) and self.most_bytes == 4096
-
-    @rule(number=st.integers(0, _PARTITIONS - 1), data=st.data())
-    def trim(self, number: int, data: st.DataObject) -> None:
-        """Retention takes the oldest records away."""
-        partition = self.partitions[number]
-        assume(not any(term.owner.next_offset is None for _, term in self.live if term.partition is partition))
-        partition.earliest = data.draw(st.integers(partition.earliest, partition.end))
-        partition.records = {offset for offset in partition.records if offset >= partition.earliest}
 
     # What always holds
 
@@ -228,11 +228,6 @@ class GroupMachine(RuleBasedStateMachine):
         """Under one assignment no commit lies below an earlier one, and none comes after its end."""
         for term in self.terms:
             assert term.sent == sorted(term.sent)
-
-    def _pick(self, which: int) -> tuple[Process, Term]:
-        live = self.live
-        assume(live)
-        return live[which % len(live)]
 
     def _positions(self) -> Sequence[object]:
         return [(term.owner.watermark, term.owner.settled_ranges, term.owner.committable) for term in self.terms]

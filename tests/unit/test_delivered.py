@@ -45,6 +45,18 @@ def test_it_is_void_for_another_topic_and_for_an_offset_that_was_moved_back(
     assert lost().recall("xdm.web", 3, identity=identity, committed=committed) == ()
 
 
+def test_what_the_broker_confirms_after_the_end_counts() -> None:
+    """The answer to the last commit is heard when the partition is given away; below it a person moved the offset."""
+    owner = owner_of(committed=10)
+    owner.open(10, 20)
+    owner.settle(10, 20)
+    delivered = Delivered()
+    delivered.remember(owner)
+    owner.close()
+    owner.committed = 20
+    assert delivered.recall("xdm.web", 3, identity=TOPIC_ID, committed=15) == ()
+
+
 def test_a_topic_without_an_id_is_not_remembered() -> None:
     """It could not be told from another one of its name; nor is there anything to keep where nothing settled."""
     delivered = Delivered()

@@ -17,9 +17,12 @@ OTHER_ID = "fedcba9876543210FEDCBA"
 
 @st.composite
 def ranges_above(draw: st.DrawFn) -> tuple[int, tuple[Range, ...]]:
-    """A watermark, and settled ranges above it that do not touch."""
+    """A watermark, and settled ranges from it on that do not touch."""
     at = watermark = draw(st.integers(0, 2**62))
     ranges = []
+    if draw(st.booleans()):
+        at += draw(st.integers(1, 10_000))  # settled under an earlier assignment, and not read again yet
+        ranges.append((watermark, at))
     for distance, length in draw(st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 10_000)), max_size=50)):
         ranges.append((at + distance, at + distance + length))
         at += distance + length
@@ -73,7 +76,10 @@ def test_nothing_is_noted_of_a_topic_without_an_id() -> None:
         f"xdm1 {TOPIC_ID} seven ",
         f"xdm1 {TOPIC_ID} 7 !!!!",
         f"xdm1 {TOPIC_ID} 7 A",
-        *(f"xdm1 {TOPIC_ID} 7 {urlsafe_b64encode(packed).decode()}" for packed in (b"\x01", b"\x80", b"\0\1", b"\1\0")),
+        *(
+            f"xdm1 {TOPIC_ID} 7 {urlsafe_b64encode(packed).decode()}"
+            for packed in (b"\x01", b"\x80", b"\1\1\0\1", b"\1\0")
+        ),
         f"xdm1 {TOPIC_ID} 7 {urlsafe_b64encode(bytes([0xFF] * 20)).decode()}",
         f"xdm1 {TOPIC_ID} 7 {urlsafe_b64encode(bytes([2, 3, 0x81])).decode()}",
         "\0\ud800 \u0660 7 x",
