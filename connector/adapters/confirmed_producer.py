@@ -3,7 +3,9 @@
 Promise: `write` returns only when its record is confirmed. What failed is reported with what mends it, and can be
 written again; a producer that failed fatally is replaced. A retry inside the client doubles nothing.
 
-Not promised: what to do while a topic cannot be written; `writing.py` holds the route. Order is not kept either.
+Not promised: what to do while a topic cannot be written; `writing.py` holds the route. Order is not kept either. That
+a record is too large when that is said of it: the client sends records in batches, and the broker refuses a batch as a
+whole; `whole_or_parts.py` finds out.
 
 The producer's calls do not block, so they run on the event loop. Delivery reports are fetched while any is due, by one
 task for all writes: what a record costs does not depend on how many are under way.
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    OutgoingHeaders = list[tuple[str, str | bytes | None]]
+    from connector.model import HeaderList
 
+ANY_PARTITION: Final = -1
 _POLL_INTERVAL_S: Final = 0.005  # it adds half of itself to each confirmation, and one poll fetches all reports
 
 _MISSING: Final = "Create {name}, or set {setting}.create."
@@ -32,10 +35,12 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: _MISSING,
     KafkaError._UNKNOWN_TOPIC: _MISSING,  # noqa: SLF001 - public in librdkafka
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "Allow this principal to write to {name}.",
-    KafkaError.MSG_SIZE_TOO_LARGE: "Raise max.message.bytes of {name} above {largest}.",
+    KafkaError.MSG_SIZE_TOO_LARGE: "Raise max.message.bytes of {name}: not even the headers fit.",
+    KafkaError.RECORD_LIST_TOO_LARGE: "Raise segment.bytes of {name}: not even the headers fit.",
     KafkaError.POLICY_VIOLATION: "Read the broker's policy for {name}; it refuses the record.",
     KafkaError.INVALID_RECORD: "A compacted topic takes no record without a key: set cleanup.policy=delete.",
 }
+_TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _ANY_REMEDY: Final = "Check that the brokers can be reached and {name} takes writes."
 
 
@@ -46,11 +51,15 @@ class Destination:
     topic: str
     name: str  # such as "the dead-letter topic"
     setting: str  # the section of the config that holds it
-    largest: str  # what its records may be as large as
+    prefix: str  # of the names of the headers that say how a record was written
 
     def remedy(self, code: int) -> str:
         """What mends an error of Kafka's."""
-        return _REMEDIES.get(code, _ANY_REMEDY).format(name=self.name, setting=self.setting, largest=self.largest)
+        return _REMEDIES.get(code, _ANY_REMEDY).format(name=self.name, setting=self.setting)
+
+
+class TooLarge(WriteFailed):
+    """The batch that held a record is too large for its topic, or the record for the client."""
 
 
 class ConfirmedProducer:
@@ -60,7 +69,7 @@ class ConfirmedProducer:
         self._properties = dict(properties)
         self._logger = logger
         self._producer: Producer | None = None
-        self._due: set[asyncio.Future[None]] = set()
+        self._due: set[asyncio.Future[int]] = set()
         self._polling: asyncio.Task[None] | None = None
 
     async def write(
@@ -69,26 +78,30 @@ class ConfirmedProducer:
         *,
         key: bytes | None,
         value: bytes | None,
-        headers: OutgoingHeaders,
+        headers: HeaderList,
         timestamp_ms: int = 0,
-    ) -> None:
-        """Write one record and wait until the broker has confirmed it; without a timestamp it gets the time of now.
+        partition: int = ANY_PARTITION,
+    ) -> int:
+        """Write one record, wait until the broker has confirmed it, and return its partition.
+
+        Without a timestamp it gets the time of now; without a partition the one of its key, or any.
 
         Raises:
+            TooLarge: it is not written, and its size may be the reason.
             WriteFailed: it is not written; write it again later.
         """
-        confirmed = asyncio.get_running_loop().create_future()
+        confirmed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._due.add(confirmed)
         confirmed.add_done_callback(self._due.discard)
 
-        def report(error: KafkaError | None, _: Message) -> None:
-            self._confirm(confirmed, destination, error)
+        def report(error: KafkaError | None, message: Message) -> None:
+            self._confirm(confirmed, destination, error, message)
 
         try:
             if self._producer is None:
                 self._producer = Producer(self._properties, logger=self._logger)
             self._producer.produce(
-                destination.topic, value=value, key=key, headers=headers, timestamp=timestamp_ms, on_delivery=report
+                destination.topic, value, key, partition, on_delivery=report, timestamp=timestamp_ms, headers=headers
             )
         except BufferError:
             self._due.discard(confirmed)
@@ -98,7 +111,7 @@ class ConfirmedProducer:
             raise self._failed(destination, error.args[0]) from error
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
-        await confirmed
+        return await confirmed
 
     async def close(self) -> None:
         """Stop asking for reports. What is not confirmed by now stays open in its source topic."""
@@ -109,11 +122,13 @@ class ConfirmedProducer:
             self._producer.purge()
             self._producer = None
 
-    def _confirm(self, confirmed: asyncio.Future[None], destination: Destination, error: KafkaError | None) -> None:
+    def _confirm(
+        self, confirmed: asyncio.Future[int], destination: Destination, error: KafkaError | None, message: Message
+    ) -> None:
         if confirmed.done():  # whoever waited was cancelled: the record stays open and comes again
             return
         if error is None:
-            confirmed.set_result(None)
+            confirmed.set_result(message.partition() or 0)
             return
         failure = self._failed(destination, error)
         if not confirmed.done():  # a fatal error has failed every write by now, this one too
@@ -122,7 +137,8 @@ class ConfirmedProducer:
     def _failed(self, destination: Destination, error: KafkaError) -> WriteFailed:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - only the code tells it in a report
             self._replace()
-        return WriteFailed(error.name().lower().strip("_"), destination.remedy(error.code()))
+        kind = TooLarge if error.code() in _TOO_LARGE else WriteFailed
+        return kind(error.name().lower().strip("_"), destination.remedy(error.code()))
 
     def _replace(self) -> None:
         """Throw the producer away: an idempotent one that failed fatally never delivers again.
