@@ -1,7 +1,9 @@
 """Writes records to Kafka, each of which counts when all in-sync replicas have it.
 
-Promise: `write` returns only when its record is confirmed. What failed is reported with what mends it, and can be
-written again; a producer that failed fatally is replaced. A retry inside the client doubles nothing.
+Promise: `confirmed` returns only when its record is confirmed. What failed is reported with what mends it, and can be
+written again; a producer that failed fatally is replaced. What takes long is reported too and not given up: the client
+goes on with it through an outage of any length, and its retries double nothing. So a record is there once, unless the
+client failed fatally or the record was given up while it was on its way.
 
 Not promised: what to do while a topic cannot be written; `writing.py` holds the route. Order is not kept either. That
 a record is too large when that is said of it: the client sends records in batches, and the broker refuses a batch as a
@@ -40,6 +42,7 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.POLICY_VIOLATION: "Read the broker's policy for {name}; it refuses the record.",
     KafkaError.INVALID_RECORD: "A compacted topic takes no record without a key: set cleanup.policy=delete.",
 }
+_TIMEOUTS: Final = ("message.timeout.ms", "delivery.timeout.ms")  # two names of one property
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _ANY_REMEDY: Final = "Check that the brokers can be reached and {name} takes writes."
 
@@ -58,6 +61,10 @@ class Destination:
         return _REMEDIES.get(code, _ANY_REMEDY).format(name=self.name, setting=self.setting)
 
 
+class Unconfirmed(WriteFailed):
+    """A record is on its way for long. It may still arrive: written again, it might be there twice."""
+
+
 class TooLarge(WriteFailed):
     """The batch that held a record is too large for its topic, or the record for the client."""
 
@@ -66,13 +73,17 @@ class ConfirmedProducer:
     """Writes to any number of topics. Owned by the event loop."""
 
     def __init__(self, properties: Mapping[str, Any], *, logger: logging.Logger) -> None:
-        self._properties = dict(properties)
+        timeout_ms = [float(properties[name]) for name in properties if name in _TIMEOUTS]
+        # The client waits without end, so that it alone repeats a record, which doubles nothing.
+        self._properties = {name: properties[name] for name in properties if name not in _TIMEOUTS}
+        self._properties["message.timeout.ms"] = 0
+        self._patience_s = timeout_ms[-1] / 1000 if timeout_ms and timeout_ms[-1] else None
         self._logger = logger
         self._producer: Producer | None = None
         self._due: set[asyncio.Future[int]] = set()
         self._polling: asyncio.Task[None] | None = None
 
-    async def write(
+    def start(
         self,
         destination: Destination,
         *,
@@ -81,37 +92,51 @@ class ConfirmedProducer:
         headers: HeaderList,
         timestamp_ms: int = 0,
         partition: int = ANY_PARTITION,
-    ) -> int:
-        """Write one record, wait until the broker has confirmed it, and return its partition.
+    ) -> asyncio.Future[int]:
+        """Begin to write one record, which ends with its partition, or with what `confirmed` raises.
 
         Without a timestamp it gets the time of now; without a partition the one of its key, or any.
 
         Raises:
-            TooLarge: it is not written, and its size may be the reason.
-            WriteFailed: it is not written; write it again later.
+            TooLarge: the client does not take it, and its size may be the reason.
+            WriteFailed: the client does not take it.
         """
-        confirmed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._due.add(confirmed)
-        confirmed.add_done_callback(self._due.discard)
+        report: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._due.add(report)
+        report.add_done_callback(self._reported)
 
-        def report(error: KafkaError | None, message: Message) -> None:
-            self._confirm(confirmed, destination, error, message)
+        def note(error: KafkaError | None, message: Message) -> None:
+            self._confirm(report, destination, error, message)
 
         try:
             if self._producer is None:
                 self._producer = Producer(self._properties, logger=self._logger)
             self._producer.produce(
-                destination.topic, value, key, partition, on_delivery=report, timestamp=timestamp_ms, headers=headers
+                destination.topic, value, key, partition, on_delivery=note, timestamp=timestamp_ms, headers=headers
             )
         except BufferError:
-            self._due.discard(confirmed)
+            self._due.discard(report)
             raise WriteFailed("queue_full", "Nothing to mend here: it is written again.") from None
         except KafkaException as error:
-            self._due.discard(confirmed)
+            self._due.discard(report)
             raise self._failed(destination, error.args[0]) from error
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
-        return await confirmed
+        return report
+
+    async def confirmed(self, destination: Destination, report: asyncio.Future[int]) -> int:
+        """Wait until the broker has confirmed a record, and return its partition.
+
+        Raises:
+            Unconfirmed: it takes long; ask again.
+            TooLarge: it is not written, and its size may be the reason.
+            WriteFailed: it is not written; write it again later.
+        """
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.shield(report)
+        except TimeoutError:
+            raise Unconfirmed("msg_timed_out", destination.remedy(KafkaError._MSG_TIMED_OUT)) from None  # noqa: SLF001
 
     async def close(self) -> None:
         """Stop asking for reports. What is not confirmed by now stays open in its source topic."""
@@ -122,10 +147,15 @@ class ConfirmedProducer:
             self._producer.purge()
             self._producer = None
 
+    def _reported(self, report: asyncio.Future[int]) -> None:
+        self._due.discard(report)
+        if not report.cancelled():
+            report.exception()  # seen: perhaps nobody waits for it any more
+
     def _confirm(
         self, confirmed: asyncio.Future[int], destination: Destination, error: KafkaError | None, message: Message
     ) -> None:
-        if confirmed.done():  # whoever waited was cancelled: the record stays open and comes again
+        if confirmed.done():  # by a fatal error: it is written again
             return
         if error is None:
             confirmed.set_result(message.partition() or 0)

@@ -1,7 +1,7 @@
 """The dead-letter topic: records that can never be accepted, whole, with the reason in their headers.
 
 Promise: key, value, headers and timestamp of the record are kept byte for byte (but for headers that Kafka's client
-cannot read, because a name is not UTF-8: the dead letter says so in `xdm.error.headers`); `write` returns only when all
+cannot read, because a name is not UTF-8: the dead letter says so in `xdm.error.headers`); a write returns only when all
 in-sync replicas have the dead letter. What failed is reported and can be written again. A record that is too large for
 the topic is written in parts (`whole_or_parts.py`).
 
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from connector.adapters.confirmed_producer import Destination
-from connector.adapters.whole_or_parts import Outgoing, RecordWriter
+from connector.adapters.whole_or_parts import Outgoing, RecordWrite, RecordWriter
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
     from connector.model import HeaderList, Record, Rejection
+    from connector.ports import Write
 
 _CONNECTOR_NAME: Final = "xdm-connector"
 
@@ -35,13 +36,10 @@ class DeadLetterTopic:
             topic=topic, name="the dead-letter topic", setting="dead_letter", prefix="xdm.error."
         )
 
-    async def write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
-        """Write one dead letter and wait until the broker has confirmed it.
-
-        Raises:
-            WriteFailed: it is not written; write it again later.
-        """
-        await self._writer.write(self._destination, _dead_letter(route, datastream, record, rejection))
+    def letter(self, route: str, datastream: str, record: Record, rejection: Rejection) -> Write:
+        """The write of one dead letter, to be called until it returns."""
+        letter = _dead_letter(route, datastream, record, rejection)
+        return RecordWrite(self._writer, self._destination, letter).confirm
 
     async def close(self) -> None:
         """Stop asking for confirmations. What is not confirmed by now stays open in its source topic."""

@@ -1,7 +1,7 @@
 """A responses topic: what the Edge answered to accepted events, one record for each.
 
 Promise: the response has the key of the event's record, byte for byte, and headers that say where that record stands;
-`write` returns only when all in-sync replicas have it. What failed is reported and can be written again. A response
+a write returns only when all in-sync replicas have it. What failed is reported and can be written again. A response
 that is too large for the topic is written in parts (`whole_or_parts.py`): its event was accepted, and must not hold
 the route for good.
 
@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connector.adapters.confirmed_producer import Destination
-from connector.adapters.whole_or_parts import Outgoing
+from connector.adapters.whole_or_parts import Outgoing, RecordWrite
 
 if TYPE_CHECKING:
     from connector.adapters.whole_or_parts import RecordWriter
     from connector.model import Record
+    from connector.ports import Write
 
 
 class ResponseTopic:
@@ -29,12 +30,8 @@ class ResponseTopic:
             topic=topic, name=f"the responses topic {topic}", setting=setting, prefix="xdm."
         )
 
-    async def write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
-        """Write one response and wait until the broker has confirmed it.
-
-        Raises:
-            WriteFailed: it is not written; write it again later.
-        """
+    def response(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> Write:
+        """The write of one response, to be called until it returns."""
         response = Outgoing(
             key=record.key(),
             value=handles,
@@ -49,4 +46,4 @@ class ResponseTopic:
                 ("xdm.request_id", request_id.encode("utf-8", "replace")),
             ],
         )
-        await self._writer.write(self._destination, response)
+        return RecordWrite(self._writer, self._destination, response).confirm

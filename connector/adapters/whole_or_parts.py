@@ -1,6 +1,6 @@
 """Writes a record whole where its topic takes that, and else in parts, so that one large record stops nobody.
 
-Promise: when `write` returns, the broker has confirmed the record, or every part of it, and nothing of it is left out.
+Promise: when `confirm` returns, the broker has confirmed the record, or every part of it, and nothing of it is missing.
 It is in one piece if the topic takes it so. Parts are consecutive slices of the value, written in order into one
 partition, each with the record's key and timestamp, the headers that say where the record comes from, and as its last
 one `<prefix>part: 2/4`; the other headers stand on the first. Where key and headers alone are too large, the record is
@@ -16,15 +16,17 @@ Owner: the event loop.
 from __future__ import annotations
 
 from base64 import b64encode
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from connector.adapters.confirmed_producer import ANY_PARTITION, ConfirmedProducer, TooLarge
+from connector.adapters.confirmed_producer import ANY_PARTITION, ConfirmedProducer, TooLarge, Unconfirmed
+from connector.ports import WriteFailed
 
 if TYPE_CHECKING:
+    import asyncio
     import logging
     from collections.abc import Iterator, Mapping
 
@@ -56,53 +58,90 @@ class RecordWriter:
         # their mates. What was refused is written again by a client that sends each in a batch of its own.
         self._alone = ConfirmedProducer({**properties, "batch.num.messages": 1}, logger=logger)
 
-    async def write(self, destination: Destination, record: Outgoing) -> None:
-        """Write a record, whole or in parts, and wait until the broker has confirmed all of it.
-
-        Raises:
-            WriteFailed: not all of it is written; write it again later.
-        """
-        headers = [*record.own, *record.origin, *record.facts]
-        with suppress(TooLarge):
-            await self._together.write(
-                destination, key=record.key, value=record.value, headers=headers, timestamp_ms=record.timestamp_ms
-            )
-            return
-        await self._write_alone(destination, record)
+    def ways(self, destination: Destination, record: Outgoing) -> Iterator[Way]:
+        """The ways to write a record, the best one first; which of them the topic takes only a try can tell."""
+        yield Way(self._together, record, 1)
+        for count in _counts(record):
+            yield Way(self._alone, record, count)
+        packed = _packed(destination, record)
+        for count in _counts(packed):
+            yield Way(self._alone, packed, count)
 
     async def close(self) -> None:
         """Stop asking for confirmations. What is not confirmed by now stays open in its source topic."""
         await self._together.close()
         await self._alone.close()
 
-    async def _write_alone(self, destination: Destination, record: Outgoing) -> None:
-        """Write a record in the fewest pieces that the topic takes: what passes also depends on the compression."""
-        for count in _counts(record):
-            with suppress(TooLarge):
-                await self._write_parts(destination, record, count)
-                return
-        packed = _packed(destination, record)
-        *counts, last = _counts(packed)
-        for count in counts:
-            with suppress(TooLarge):
-                await self._write_parts(destination, packed, count)
-                return
-        await self._write_parts(destination, packed, last)
 
-    async def _write_parts(self, destination: Destination, record: Outgoing, count: int) -> None:
-        partition = ANY_PARTITION
-        for number in range(count):
-            headers = [*record.own, *record.origin, *record.facts] if number == 0 else list(record.origin)
-            if count > 1 or record.marks:
-                headers += [*record.marks, (f"{destination.prefix}part", b"%d/%d" % (number + 1, count))]
-            partition = await self._alone.write(
-                destination,
+class Way(NamedTuple):
+    """One way to write a record: by which client, in which form, and in how many parts."""
+
+    producer: ConfirmedProducer
+    record: Outgoing
+    parts: int
+
+
+class RecordWrite:
+    """One record on its way; `confirm` is called until it returns."""
+
+    def __init__(self, writer: RecordWriter, destination: Destination, record: Outgoing) -> None:
+        self._destination = destination
+        self._ways = partial(writer.ways, destination, record)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._untried = self._ways()
+        self._take(next(self._untried))
+
+    def _take(self, way: Way) -> None:
+        self._way = way
+        self._number = 0
+        self._partition = ANY_PARTITION
+        self._report: asyncio.Future[int] | None = None
+
+    async def confirm(self) -> None:
+        """Write the record, whole or in parts, and wait until the broker has confirmed all of it.
+
+        Raises:
+            WriteFailed: not all of it is confirmed; call again later.
+        """
+        while self._number < self._way.parts:
+            try:
+                self._partition = await self._confirm_part()
+            except Unconfirmed:
+                raise  # it is waited for again
+            except TooLarge:
+                way = next(self._untried, None)
+                if way is None:
+                    self._begin()
+                    raise
+                self._take(way)
+            except WriteFailed:
+                self._begin()  # not where it was: a topic that was made anew has lost the parts before
+                raise
+            else:
+                self._number += 1
+                self._report = None
+
+    async def _confirm_part(self) -> int:
+        producer, record, count = self._way
+        if self._report is None:
+            self._report = producer.start(
+                self._destination,
                 key=record.key,
-                value=_slice(record.value, number, count),
-                headers=headers,
+                value=_slice(record.value, self._number, count),
+                headers=self._headers(),
                 timestamp_ms=record.timestamp_ms,
-                partition=partition,
+                partition=self._partition,
             )
+        return await producer.confirmed(self._destination, self._report)
+
+    def _headers(self) -> HeaderList:
+        record, count = self._way.record, self._way.parts
+        headers = [*record.own, *record.origin, *record.facts] if self._number == 0 else list(record.origin)
+        if count > 1 or record.marks:
+            headers += [*record.marks, (f"{self._destination.prefix}part", b"%d/%d" % (self._number + 1, count))]
+        return headers
 
 
 def _counts(record: Outgoing) -> Iterator[int]:

@@ -55,7 +55,7 @@ async def dead_letters(bootstrap_servers: str, topic: str, **overrides: object) 
 async def bury(writer: DeadLetterTopic, record: FakeRecord | None = None, rejection: Rejection = DECODED) -> None:
     """Write one dead letter, in bounded time."""
     async with asyncio.timeout(30):
-        await writer.write("web", "datastream", record or FakeRecord(), rejection)
+        await writer.letter("web", "datastream", record or FakeRecord(), rejection)()
 
 
 def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:

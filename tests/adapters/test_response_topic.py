@@ -40,7 +40,7 @@ async def responses(bootstrap_servers: str, *topics: str, **shared: object) -> A
 async def respond(writer: ResponseTopic, record: FakeRecord | None = None, handles: bytes = b"[]") -> None:
     """Write one response, in bounded time."""
     async with asyncio.timeout(30):
-        await writer.write("web", "a-datastream", record or FakeRecord(), "an-id", handles)
+        await writer.response("web", "a-datastream", record or FakeRecord(), "an-id", handles)()
 
 
 @pytest.mark.parametrize("key", [b"key", b"", b"\x00\xff", None])

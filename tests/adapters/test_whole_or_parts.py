@@ -44,7 +44,7 @@ async def dead_letters(kafka: Kafka, topic: str, **overrides: object) -> AsyncIt
 async def bury(kafka: Kafka, topic: str, *records: FakeRecord, **overrides: object) -> list[Message]:
     """Write dead letters side by side, in bounded time, and read the topic."""
     async with dead_letters(kafka, topic, **overrides) as writer, asyncio.timeout(60):
-        await asyncio.gather(*(writer.write("web", "datastream", record, REJECTION) for record in records))
+        await asyncio.gather(*(writer.letter("web", "datastream", record, REJECTION)() for record in records))
     return kafka.read_all(topic)
 
 
@@ -149,7 +149,7 @@ async def test_a_topic_that_takes_not_even_the_headers_is_named_with_what_mends_
     topic = kafka.create_topic(max_message_bytes="200")
     async with dead_letters(kafka, topic) as writer, asyncio.timeout(60):
         with pytest.raises(WriteFailed) as caught:
-            await writer.write("web", "datastream", FakeRecord(value_bytes=os.urandom(5000)), REJECTION)
+            await writer.letter("web", "datastream", FakeRecord(value_bytes=os.urandom(5000)), REJECTION)()
     assert caught.value.cause == "msg_size_too_large"
     assert caught.value.remedy == "Raise max.message.bytes of the dead-letter topic: not even the headers fit."
     assert join(kafka.read_all(topic), DEAD_LETTERS) == []
@@ -164,7 +164,7 @@ async def test_a_response_that_is_too_large_is_written_in_parts(kafka: Kafka, ke
     writer = RecordWriter(properties, logger=logging.getLogger("librdkafka"))
     async with asyncio.timeout(60):
         responses = ResponseTopic(writer, topic, setting="routes[0].responses")
-        await responses.write("web", "a-datastream", FakeRecord(key_bytes=key), "an-id", handles)
+        await responses.response("web", "a-datastream", FakeRecord(key_bytes=key), "an-id", handles)()
         await writer.close()
     (response,) = join(kafka.read_all(topic), RESPONSES)
     assert (response.key(), response.value()) == (key, handles)
