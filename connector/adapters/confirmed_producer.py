@@ -167,6 +167,7 @@ class ConfirmedProducer:
     def _failed(self, destination: Destination, error: KafkaError) -> WriteFailed:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - only the code tells it in a report
             self._replace()
+            return _ended()
         kind = TooLarge if error.code() in _TOO_LARGE else WriteFailed
         return kind(error.name().lower().strip("_"), destination.remedy(error.code()))
 
@@ -178,7 +179,7 @@ class ConfirmedProducer:
         self._producer = None
         for confirmed in tuple(self._due):
             if not confirmed.done():
-                confirmed.set_exception(WriteFailed("producer_fatal", "Nothing to mend here: a new one is made."))
+                confirmed.set_exception(_ended())
 
     async def _poll(self) -> None:
         """Fetch delivery reports until none is due."""
@@ -189,3 +190,7 @@ class ConfirmedProducer:
             except KafkaException:  # it raises what is fatal
                 self._replace()
             await asyncio.sleep(_POLL_INTERVAL_S)
+
+
+def _ended() -> WriteFailed:
+    return WriteFailed("producer_fatal", "A new producer is made. If that ends too, a library_message line says why.")
