@@ -197,16 +197,16 @@ def test_a_rebalance_while_dead_letters_wait_leaves_them_to_the_next_owner(rig: 
 
 
 def test_a_broker_that_dies_while_dead_letters_are_written_loses_none(crash_rig: Rig, kafka_cluster: Cluster) -> None:
-    """Broker bounce in DLQ write: kill -9 of the only one, and its restart; what it had not confirmed may repeat."""
+    """Broker bounce in DLQ write: kill -9 of the only one, and its restart; what was under way is there once."""
     rig = crash_rig
     rig.edge.set_faults(slow(50))
     rig.send(6_000, one_in_ten_bad)
     connector = rig.start(PROMPT, {"edge": {"max_in_flight": 4}})
     rig.until("dead letters are written", lambda: len(rig.dead_letters()) >= 50)
     kafka_cluster.nodes[0].kill()
+    rig.until_logged(connector, "route_held")
     kafka_cluster.start()
     assert_commits_follow(rig, rig.dead_letters)
-    assert len(rig.dead_letters()) < rig.feed.count(*BAD), "all were written before the broker died"
 
     rig.edge.set_faults()
     rig.until_settled()
