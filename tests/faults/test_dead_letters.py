@@ -35,6 +35,8 @@ PROMPT: Settings = {
     "dead_letter": {"kafka": {"message.timeout.ms": 2000}},
 }
 """A dead-letter topic that is away is noticed and tried again soon."""
+FEW_AT_ONCE: Settings = {"edge": {"max_in_flight": 4}}
+"""With small batches and a slow Edge some dead letters are being written at any moment, for seconds."""
 AUTHORIZED = {
     "properties": {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -74,13 +76,6 @@ def assert_commits_follow(rig: Rig, letters: Letters) -> None:
 def assert_bounded(connector: Child) -> None:
     """While a dead letter waits no more is read than may be open."""
     assert max(line["open_bytes"] for line in connector.lines("summary")) < 2 * MAX_OPEN_BYTES
-
-
-def accepted_above_the_commits(rig: Rig) -> int:
-    """How many events were accepted whose offset is not committed: a new owner may deliver them again."""
-    committed, accepted = rig.committed(), rig.edge.accepted()
-    above = [sent for sent in rig.feed.sent if sent.offset >= committed.get(sent.partition, 0)]
-    return len(above) - len(reconcile(above, accepted, ()).lost)
 
 
 @contextmanager
@@ -171,12 +166,11 @@ def test_a_stop_while_dead_letters_wait_leaves_them_to_the_next_start(rig: Rig) 
     rig.until_logged(connector, "route_held")
     assert connector.stop() == ExitCode.STOPPED
     assert_commits_follow(rig, list)
-    repeated = accepted_above_the_commits(rig)
 
     rig.alter_topic(rig.dead_letter_topic, {"max.message.bytes": "20000"})
     rig.start(QUICK, PROMPT)
     rig.until_settled()
-    rig.findings().assert_clean(max_duplicates=repeated, max_repeated_dead_letters=0)
+    rig.findings().assert_clean(max_duplicates=0, max_repeated_dead_letters=0)
 
 
 def test_a_rebalance_while_dead_letters_wait_leaves_them_to_the_next_owner(rig: Rig) -> None:
@@ -188,21 +182,20 @@ def test_a_rebalance_while_dead_letters_wait_leaves_them_to_the_next_owner(rig: 
     second = rig.start(QUICK, PROMPT)
     rig.until_logged(second, "route_held")
     assert_commits_follow(rig, list)
-    repeated = accepted_above_the_commits(rig)
 
     rig.alter_topic(rig.dead_letter_topic, {"max.message.bytes": "20000"})
     rig.until_settled()
     assert (first.stop(), second.stop()) == (ExitCode.STOPPED, ExitCode.STOPPED)
-    rig.findings().assert_clean(max_duplicates=repeated, max_repeated_dead_letters=0)
+    rig.findings().assert_clean(max_duplicates=0, max_repeated_dead_letters=0)
 
 
 def test_a_broker_that_dies_while_dead_letters_are_written_loses_none(crash_rig: Rig, kafka_cluster: Cluster) -> None:
     """Broker bounce in DLQ write: kill -9 of the only one, and its restart; what was under way is there once."""
     rig = crash_rig
-    rig.edge.set_faults(slow(50))
+    rig.edge.set_faults(slow(100))
     rig.send(6_000, one_in_ten_bad)
-    connector = rig.start(PROMPT, {"edge": {"max_in_flight": 4}})
-    rig.until("dead letters are written", lambda: len(rig.dead_letters()) >= 50)
+    connector = rig.start(PROMPT, FEW_AT_ONCE, {"routes": [rig.route(batch={"max_events": 20})]})
+    rig.until_logged(connector, "event_dead_lettered")
     kafka_cluster.nodes[0].kill()
     rig.until_logged(connector, "route_held")
     kafka_cluster.start()
@@ -226,19 +219,18 @@ def _kill_two(cluster: Cluster) -> Callable[[], None]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kafka_cluster", [{"nodes": 3}], indirect=True)
 @pytest.mark.parametrize("kill", [_kill_one, _kill_two], ids=["one", "two"])
 def test_too_few_replicas_hold_the_route_until_they_are_back(
-    crash_rig: Rig, kafka_cluster: Cluster, kill: Callable[[Cluster], Callable[[], None]]
+    trio_rig: Rig, kafka_trio: Cluster, kill: Callable[[Cluster], Callable[[], None]]
 ) -> None:
     """Broker bounce in DLQ write: with one or two of three nodes gone a topic that wants all of them takes nothing."""
-    rig = crash_rig
+    rig = trio_rig
     rig.alter_topic(rig.dead_letter_topic, {"min.insync.replicas": "3"})
-    rig.edge.set_faults(slow(50))
+    rig.edge.set_faults(slow(100))
     rig.send(6_000, one_in_ten_bad)
-    connector = rig.start(PROMPT, {"edge": {"max_in_flight": 4}})
-    rig.until("dead letters are written", lambda: len(rig.dead_letters()) >= 50)
-    start_again = kill(kafka_cluster)
+    connector = rig.start(PROMPT, FEW_AT_ONCE, {"routes": [rig.route(batch={"max_events": 20})]})
+    rig.until_logged(connector, "event_dead_lettered")
+    start_again = kill(kafka_trio)
     rig.until_logged(connector, "route_held")
     start_again()
     assert_commits_follow(rig, rig.dead_letters)
