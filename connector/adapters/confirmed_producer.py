@@ -16,7 +16,10 @@ task for all writes: what a record costs does not depend on how many are under w
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -77,10 +80,11 @@ class ConfirmedProducer:
         # The client waits without end, so that it alone repeats a record, which doubles nothing.
         self._properties = {name: properties[name] for name in properties if name not in _TIMEOUTS}
         self._properties["message.timeout.ms"] = 0
-        self._patience_s = timeout_ms[-1] / 1000 if timeout_ms and timeout_ms[-1] else None
+        self._patience_s = timeout_ms[-1] / 1000 if timeout_ms and timeout_ms[-1] else math.inf
         self._logger = logger
         self._producer: Producer | None = None
         self._due: set[asyncio.Future[int]] = set()
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()  # until when, and who; in that order
         self._polling: asyncio.Task[None] | None = None
 
     def start(
@@ -132,11 +136,16 @@ class ConfirmedProducer:
             TooLarge: it is not written, and its size may be the reason.
             WriteFailed: it is not written; write it again later.
         """
-        try:
-            async with asyncio.timeout(self._patience_s):
-                return await asyncio.shield(report)
-        except TimeoutError:
-            raise Unconfirmed("msg_timed_out", destination.remedy(KafkaError._MSG_TIMED_OUT)) from None  # noqa: SLF001
+        if not report.done():
+            # Not asyncio's own timeout: its timer and its tasks would cost more than all the rest of a write.
+            loop = asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
+            report.add_done_callback(partial(_wake, waiter))
+            self._waiting.append((loop.time() + self._patience_s, waiter))
+            await waiter
+        if not report.done():
+            raise Unconfirmed("msg_timed_out", destination.remedy(KafkaError._MSG_TIMED_OUT))  # noqa: SLF001 - as above
+        return report.result()
 
     async def close(self) -> None:
         """Stop asking for reports. What is not confirmed by now stays open in its source topic."""
@@ -189,7 +198,18 @@ class ConfirmedProducer:
                     self._producer.poll(0)
             except KafkaException:  # it raises what is fatal
                 self._replace()
+            self._end_waits(asyncio.get_running_loop().time())
             await asyncio.sleep(_POLL_INTERVAL_S)
+
+    def _end_waits(self, now: float) -> None:
+        """Wake those whose patience has ended, and forget those who have heard."""
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
+            _wake(self._waiting.popleft()[1])
+
+
+def _wake(waiter: asyncio.Future[None], _: object = None) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _ended() -> WriteFailed:
