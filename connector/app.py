@@ -176,7 +176,14 @@ def _check_topics(config: Config) -> None:
     properties, logger = admin_properties(config.kafka_properties()), logging.getLogger(KAFKA_LOGGER)
     for setting, section in written:
         try:
-            check_topic(properties, section.topic, section.create, setting=setting, logger=logger)
+            check_topic(
+                properties,
+                section.topic,
+                section.create,
+                setting=setting,
+                logger=logger,
+                may_compact=section is not config.dead_letter,  # the last response of a key is a table people want
+            )
         except TopicUnusable as unusable:
             raise StartRefused(f"{setting}.topic: {unusable}") from None
 

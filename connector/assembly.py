@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connector.adapters.confirmed_producer import ConfirmedProducer
 from connector.adapters.dead_letter_topic import DeadLetterTopic
 from connector.adapters.edge_client import EdgeClient, HttpSettings
 from connector.adapters.ims import ClientCredentials, NoCredentials, StaticToken, TokenRequest
@@ -24,6 +23,7 @@ from connector.adapters.kafka_properties import (
 )
 from connector.adapters.kafka_source import KafkaSource
 from connector.adapters.kafka_topic_ids import TopicIds
+from connector.adapters.whole_or_parts import RecordWriter
 from connector.config import Auth, Config, Endpoint, StartAt
 from connector.core.rate import PLANNED_PART, Rate
 from connector.line import Budget
@@ -54,7 +54,7 @@ class Assembly:
     edge: EdgeClient
     credentials: Credentials
     dead_letters: DeadLetterTopic
-    responses: ConfirmedProducer
+    responses: RecordWriter
     paces: Mapping[str, Pace]  # by endpoint
     shares: Shares | None  # None where the configuration sets this member's part of the allowance
 
@@ -102,7 +102,7 @@ def _shared(config: Config, edge: EdgeClient, telemetry: Telemetry, logger: logg
             unix_s=time.time,
         ),
         dead_letters=DeadLetterTopic(dead_letters, config.dead_letter.topic, logger=logger),
-        responses=ConfirmedProducer(response_producer_properties(kafka), logger=logger),
+        responses=RecordWriter(response_producer_properties(kafka), logger=logger),
         progress=Progress(),
         paces=_paces(config),
         budget=Budget(config.edge.max_in_flight),

@@ -9,7 +9,6 @@ Owner: the event loop. One `Burial` serves one route.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from connector.writing import Writing
@@ -52,9 +51,8 @@ class Burial:
         if not await self._outcomes.brake.admit(event, rejection):
             self._outcomes.abandon([event])
             return
-        if await self._writing.until_confirmed(event, partial(self._write, event, rejection)):
-            self._outcomes.telemetry.event_dead_lettered(self._outcomes.route, event.record, rejection)
+        route = self._outcomes.route
+        letter = self._dead_letters.letter(route, self._datastream_id, event.record, rejection)
+        if await self._writing.until_confirmed(event, letter):
+            self._outcomes.telemetry.event_dead_lettered(route, event.record, rejection)
             self._outcomes.settle([event])
-
-    async def _write(self, event: Event, rejection: Rejection) -> None:
-        await self._dead_letters.write(self._outcomes.route, self._datastream_id, event.record, rejection)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from connector.core.offsets import PartitionOffsets
 
 
-Headers = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]]
+HeaderList = list[tuple[str, str | bytes | None]]
+Headers = dict[str, str | bytes | None] | HeaderList
 
 
 class Record(Protocol):

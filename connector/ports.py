@@ -174,7 +174,7 @@ class Credentials(Protocol):
 
 
 class WriteFailed(Exception):  # noqa: N818 - it says what happened
-    """A record could not be written; the event that it is about is still open."""
+    """A record is not confirmed; the event that it is about is still open."""
 
     def __init__(self, cause: str, remedy: str) -> None:
         super().__init__(f"{cause}: {remedy}")
@@ -182,25 +182,29 @@ class WriteFailed(Exception):  # noqa: N818 - it says what happened
         self.remedy = remedy
 
 
+class Write(Protocol):
+    """Writes one record, as far as that was not done by the calls before."""
+
+    async def __call__(self) -> None:
+        """Return when the broker has confirmed the record.
+
+        Raises:
+            WriteFailed: it is not confirmed; call again later.
+        """
+        ...
+
+
 class DeadLetters(Protocol):
     """Where rejected records go."""
 
-    async def write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
-        """Write one dead letter; returns when the broker has confirmed it.
-
-        Raises:
-            WriteFailed: it is not written; nothing is known to have arrived.
-        """
+    def letter(self, route: str, datastream: str, record: Record, rejection: Rejection) -> Write:
+        """The write of one dead letter."""
         ...
 
 
 class ResponseSink(Protocol):
     """Where the Edge's answers to accepted events go."""
 
-    async def write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
-        """Write the handles, a JSON array, for the event of a record; returns when the broker has confirmed it.
-
-        Raises:
-            WriteFailed: it is not written; nothing is known to have arrived.
-        """
+    def response(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> Write:
+        """The write of the handles, a JSON array, for the event of a record."""
         ...

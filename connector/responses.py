@@ -5,14 +5,13 @@ and is settled when the broker has confirmed that record, never before; while th
 holds, and nothing is dropped.
 
 Not promised: one record only. An event whose response was not confirmed when its assignment ended is delivered and
-answered again by its partition's next owner; a response whose confirmation got lost in an outage is written again.
+answered again by its partition's next owner, and what was on its way by then may arrive too.
 
 Owner: the event loop. One `Responses` serves one route.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from connector.core.handles import json_array
@@ -57,12 +56,9 @@ class Responses:
         `on_failure` is called when it begins to wait for the topic. interact takes one event in each request; of more
         the handles would not say which is whose.
         """
-        text = json_array(handles, self._types)
+        text, route = json_array(handles, self._types), self._outcomes.route
         for event in events:
-            write = partial(self._write, event, request_id, text)
-            if await self._writing.until_confirmed(event, write, on_failure=on_failure):
-                self._outcomes.telemetry.response_written(self._outcomes.route)
+            response = self._sink.response(route, self._datastream_id, event.record, request_id, text)
+            if await self._writing.until_confirmed(event, response, on_failure=on_failure):
+                self._outcomes.telemetry.response_written(route)
                 self._outcomes.accept([(event.owner, event.offset, event.offset + 1)], 1)
-
-    async def _write(self, event: Event, request_id: str, text: bytes) -> None:
-        await self._sink.write(self._outcomes.route, self._datastream_id, event.record, request_id, text)

@@ -33,8 +33,8 @@ from connector.sending import Sender, Surroundings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connector.adapters.confirmed_producer import ConfirmedProducer
     from connector.adapters.dead_letter_topic import DeadLetterTopic
+    from connector.adapters.whole_or_parts import RecordWriter
     from connector.line import Budget
     from connector.pace import Pace
     from connector.progress import Progress
@@ -49,7 +49,7 @@ class Shared:
 
     surroundings: Surroundings
     dead_letters: DeadLetterTopic
-    responses: ConfirmedProducer
+    responses: RecordWriter
     progress: Progress
     paces: Mapping[str, Pace]
     budget: Budget  # of requests under way

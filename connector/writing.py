@@ -19,12 +19,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from connector.ports import WriteFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from connector.core.retry import WaitForEdge
     from connector.gate import Gate
     from connector.model import Event
     from connector.outcomes import Outcomes
+    from connector.ports import Write
 
 
 class _Abandoned(Exception):  # noqa: N818 - not an error: the assignment ends before the record is written
@@ -53,7 +54,7 @@ class Writing:
         self._tell = tell
 
     async def until_confirmed(
-        self, event: Event, write: Callable[[], Awaitable[None]], *, on_failure: Callable[[], None] | None = None
+        self, event: Event, write: Write, *, on_failure: Callable[[], None] | None = None
     ) -> bool:
         """Write for an event until that is confirmed; False if its assignment ends before, and it is abandoned.
 
@@ -75,7 +76,7 @@ class Writing:
         self._outcomes.abandon([event])
         return False
 
-    async def _try_on(self, event: Event, write: Callable[[], Awaitable[None]], failure: WriteFailed) -> bool:
+    async def _try_on(self, event: Event, write: Write, failure: WriteFailed) -> bool:
         """Go on after the first try failed; False if that is not worth it any more."""
         tries = AsyncRetrying(
             retry=retry_if_exception_type(WriteFailed),
@@ -95,7 +96,7 @@ class Writing:
         self._outcomes.release(event)
         return True
 
-    async def _try_again(self, event: Event, write: Callable[[], Awaitable[None]]) -> None:
+    async def _try_again(self, event: Event, write: Write) -> None:
         """Another try, unless the partition is about to leave: one try is all there is time for then."""
         if event.owner.is_leaving:
             raise _Abandoned

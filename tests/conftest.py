@@ -60,9 +60,9 @@ def kafka() -> Iterator[Kafka]:
 
 
 @pytest.fixture
-def kafka_cluster() -> Iterator[Cluster]:
-    """A Kafka node for one test alone, which may kill it and start it again."""
-    with start_kafka() as cluster:
+def kafka_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A Kafka node for one test alone, which may kill it and start it again; a parameter changes what is started."""
+    with start_kafka(**getattr(request, "param", {})) as cluster:
         yield cluster
 
 

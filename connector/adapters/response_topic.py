@@ -1,7 +1,9 @@
 """A responses topic: what the Edge answered to accepted events, one record for each.
 
 Promise: the response has the key of the event's record, byte for byte, and headers that say where that record stands;
-`write` returns only when all in-sync replicas have it. What failed is reported and can be written again.
+a write returns only when all in-sync replicas have it. What failed is reported and can be written again. A response
+that is too large for the topic is written in parts (`whole_or_parts.py`): its event was accepted, and must not hold
+the route for good.
 
 Not promised: what to do while the topic cannot be written; `responses.py` holds the route.
 """
@@ -10,40 +12,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.adapters.confirmed_producer import ConfirmedProducer, Destination
+from connector.adapters.confirmed_producer import Destination
+from connector.adapters.whole_or_parts import Outgoing, RecordWrite
 
 if TYPE_CHECKING:
+    from connector.adapters.whole_or_parts import RecordWriter
     from connector.model import Record
+    from connector.ports import Write
 
 
 class ResponseTopic:
-    """Writes the responses of one route. Owned by the event loop; the producer is shared and closed by its owner."""
+    """Writes the responses of one route. Owned by the event loop; the writer is shared and closed by its owner."""
 
-    def __init__(self, producer: ConfirmedProducer, topic: str, *, setting: str) -> None:
-        self._producer = producer
+    def __init__(self, writer: RecordWriter, topic: str, *, setting: str) -> None:
+        self._writer = writer
         self._destination = Destination(
-            topic=topic,
-            name=f"the responses topic {topic}",
-            setting=setting,
-            largest="the size of the Edge's answers",
+            topic=topic, name=f"the responses topic {topic}", setting=setting, prefix="xdm."
         )
 
-    async def write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
-        """Write one response and wait until the broker has confirmed it.
-
-        Raises:
-            WriteFailed: it is not written; write it again later.
-        """
-        await self._producer.write(
-            self._destination,
+    def response(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> Write:
+        """The write of one response, to be called until it returns."""
+        response = Outgoing(
             key=record.key(),
             value=handles,
-            headers=[
+            origin=[
                 ("xdm.source.topic", str(record.topic()).encode()),
                 ("xdm.source.partition", str(record.partition()).encode()),
                 ("xdm.source.offset", str(record.offset()).encode()),
+            ],
+            facts=[
                 ("xdm.route", route.encode()),
                 ("xdm.datastream", datastream.encode()),
                 ("xdm.request_id", request_id.encode("utf-8", "replace")),
             ],
         )
+        return RecordWrite(self._writer, self._destination, response).confirm

@@ -1,7 +1,7 @@
 """Before the start: are the topics there that the connector writes to, and may they be written?
 
-Promise: a topic that is missing or closed is found before the first record is read, with what to mend; a broker that
-does not answer is not taken for a missing topic.
+Promise: a topic that is missing or closed, or would not keep what it has confirmed, is found before the first record is
+read, with what to mend; a broker that does not answer is not taken for a missing topic.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 if TYPE_CHECKING:
@@ -29,14 +31,20 @@ class TopicUnusable(Exception):  # noqa: N818 - it says what is wrong
 
 
 def check_topic(
-    properties: Mapping[str, Any], topic: str, create: CreateTopic | None, *, setting: str, logger: logging.Logger
+    properties: Mapping[str, Any],
+    topic: str,
+    create: CreateTopic | None,
+    *,
+    setting: str,
+    logger: logging.Logger,
+    may_compact: bool = True,
 ) -> None:
     """Check that a topic exists and may be written; create it where that was asked for. Blocks.
 
     `setting` is the section of the config that holds the topic.
 
     Raises:
-        TopicUnusable: it is missing, or this principal may not write to it.
+        TopicUnusable: it is missing, this principal may not write to it, or it compacts and must not.
         KafkaException: the brokers did not answer; try again.
     """
     admin = AdminClient(dict(properties), logger=logger)
@@ -52,6 +60,11 @@ def check_topic(
         raise KafkaException(error)
     if not _may_write(admin, topic):
         raise TopicUnusable(f"this principal may not write to the topic {topic}: allow it")
+    if not may_compact and _compacts(admin, topic):
+        raise TopicUnusable(
+            f"the topic {topic} is compacted and would lose records whose key comes again: set its "
+            f"cleanup.policy to delete"
+        )
 
 
 def _create(admin: AdminClient, topic: str, create: CreateTopic | None, setting: str) -> None:
@@ -81,3 +94,14 @@ def _may_write(admin: AdminClient, topic: str) -> bool:
     except KafkaException:
         return True
     return not operations or AclOperation.WRITE in operations
+
+
+def _compacts(admin: AdminClient, topic: str) -> bool:
+    """Whether the broker says that only the last record of a key stays; without an answer it is not assumed."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        settings = admin.describe_configs([resource], request_timeout=_RIGHTS_TIMEOUT_S)[resource].result()
+    except KafkaException:
+        return False
+    policy = settings.get("cleanup.policy")
+    return policy is not None and "compact" in str(policy.value)

@@ -95,7 +95,11 @@ class DeadLetter(Section):
     """Where events go that can never be accepted. While that topic cannot be written, nothing is dropped."""
 
     topic: TopicName = Field(examples=["xdm.dead-letter"])
-    """The dead-letter topic. No route may read it."""
+    """The dead-letter topic. No route may read it, and it must not be compacted. A record that is larger than its
+    `max.message.bytes` is written in parts: consecutive slices of the value, in one partition, each with the record's
+    key, the headers that say where it comes from, and as its last one `xdm.error.part`, such as `2/4`. The other
+    headers stand on the first part. Where key and headers alone are too large, the parts have no key and the header
+    `xdm.error.packed`, and make a JSON object with `key`, `headers` and `value` in base64."""
 
     create: CreateTopic | None = None
     """Create the topic at start if it does not exist. Without this it has to exist already."""
@@ -112,7 +116,8 @@ class DeadLetter(Section):
     others of its route get through. Without this it is tried without end, and its partition's commits wait for it."""
 
     kafka: Properties = Field(default={}, validate_default=True)
-    """Properties of librdkafka for the producer of dead letters alone, over those of `kafka`."""
+    """Properties of librdkafka for the producer of dead letters alone, over those of `kafka`. A dead letter that is not
+    confirmed after `message.timeout.ms` (30000) holds the route; the client goes on with it and writes it once."""
 
     def kafka_properties(self) -> dict[str, Any]:
         """The producer's own properties in clear text, for librdkafka alone."""

@@ -105,7 +105,9 @@ class Responses(Section):
     topic: TopicName = Field(examples=["xdm.responses"])
     """The topic; no route may read it, several may share it. Each accepted event gives one record: its key is that of
     the event's record, its value a JSON array of handles, and its headers `xdm.source.topic`, `xdm.source.partition`,
-    `xdm.source.offset`, `xdm.route`, `xdm.datastream` and `xdm.request_id` say what it answers."""
+    `xdm.source.offset`, `xdm.route`, `xdm.datastream` and `xdm.request_id` say what it answers. A response that is
+    larger than the topic's `max.message.bytes` is written in parts as a dead letter is, with `xdm.part` as the last
+    header of each (and `xdm.packed`). If the topic's readers cannot join them, raise that limit above the answers."""
 
     types: Annotated[
         tuple[

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,7 @@ async def dead_letters(bootstrap_servers: str, topic: str, **overrides: object) 
 async def bury(writer: DeadLetterTopic, record: FakeRecord | None = None, rejection: Rejection = DECODED) -> None:
     """Write one dead letter, in bounded time."""
     async with asyncio.timeout(30):
-        await writer.write("web", "datastream", record or FakeRecord(), rejection)
+        await writer.letter("web", "datastream", record or FakeRecord(), rejection)()
 
 
 def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
@@ -197,18 +196,6 @@ async def test_a_missing_topic_is_named_with_what_mends_it(kafka: Kafka) -> None
             await bury(writer)
     assert caught.value.cause in ("unknown_topic_or_part", "unknown_topic")
     assert caught.value.remedy == "Create the dead-letter topic, or set dead_letter.create."
-
-
-async def test_a_record_that_the_topic_refuses_is_named_and_stops_no_other(kafka: Kafka) -> None:
-    """A dead letter that is too large for the topic fails each time, with the setting to raise; others are written."""
-    topic = kafka.create_topic(max_message_bytes="2000")
-    async with dead_letters(kafka.bootstrap_servers, topic) as writer:
-        with pytest.raises(WriteFailed) as caught:
-            await bury(writer, FakeRecord(value_bytes=os.urandom(5000)))
-        await bury(writer, FakeRecord(value_bytes=b"small"))
-    assert caught.value.cause == "msg_size_too_large"
-    assert "max.message.bytes" in caught.value.remedy
-    assert [message.value() for message in kafka.read_all(topic)] == [b"small"]
 
 
 async def test_a_compacted_topic_takes_no_record_without_a_key(kafka: Kafka) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, Producer
 
-from connector.adapters.confirmed_producer import ConfirmedProducer
 from connector.adapters.kafka_properties import response_producer_properties
 from connector.adapters.response_topic import ResponseTopic
+from connector.adapters.whole_or_parts import RecordWriter
 from connector.ports import WriteFailed
 from tests.builders import FakeRecord
 from tests.kafka.client import Kafka
@@ -30,17 +30,17 @@ SETTING = "routes[0].responses"
 async def responses(bootstrap_servers: str, *topics: str, **shared: object) -> AsyncIterator[list[ResponseTopic]]:
     """Writers of topics, on one producer; closed at the end of the block."""
     properties = response_producer_properties({"bootstrap.servers": bootstrap_servers, "group.id": "g", **shared})
-    producer = ConfirmedProducer(properties, logger=logging.getLogger("librdkafka"))
+    writer = RecordWriter(properties, logger=logging.getLogger("librdkafka"))
     try:
-        yield [ResponseTopic(producer, topic, setting=SETTING) for topic in topics]
+        yield [ResponseTopic(writer, topic, setting=SETTING) for topic in topics]
     finally:
-        await producer.close()
+        await writer.close()
 
 
 async def respond(writer: ResponseTopic, record: FakeRecord | None = None, handles: bytes = b"[]") -> None:
     """Write one response, in bounded time."""
     async with asyncio.timeout(30):
-        await writer.write("web", "a-datastream", record or FakeRecord(), "an-id", handles)
+        await writer.response("web", "a-datastream", record or FakeRecord(), "an-id", handles)()
 
 
 @pytest.mark.parametrize("key", [b"key", b"", b"\x00\xff", None])
@@ -96,18 +96,16 @@ async def test_a_missing_topic_is_named_with_its_setting_and_stops_no_other(kafk
     assert len(kafka.read_all(present)) == 1
 
 
-async def test_a_response_that_the_topic_refuses_is_named_and_stops_no_other(kafka: Kafka) -> None:
-    """One that is too large fails each time, with the setting to raise; others are written."""
-    topic = kafka.create_topic(max_message_bytes="2000")
-    async with responses(kafka.bootstrap_servers, topic) as (writer,):
+async def test_a_topic_that_takes_not_even_a_part_is_named_and_stops_no_other(kafka: Kafka) -> None:
+    """Where the headers alone are too large no division helps: the setting to raise is named; others are written."""
+    small, sound = kafka.create_topic(max_message_bytes="100"), kafka.create_topic()
+    async with responses(kafka.bootstrap_servers, small, sound) as (refused, taken):
         with pytest.raises(WriteFailed) as caught:
-            await respond(writer, None, os.urandom(5000))
-        await respond(writer, None, b"[]")
+            await respond(refused, None, os.urandom(5000))
+        await respond(taken, None, b"[]")
     assert caught.value.cause == "msg_size_too_large"
-    assert caught.value.remedy == (
-        f"Raise max.message.bytes of the responses topic {topic} above the size of the Edge's answers."
-    )
-    assert [message.value() for message in kafka.read_all(topic)] == [b"[]"]
+    assert caught.value.remedy == f"Raise max.message.bytes of the responses topic {small}: not even the headers fit."
+    assert [message.value() for message in kafka.read_all(sound)] == [b"[]"]
 
 
 class FatalReports(Producer):

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("librdkafka")
 
 
-def check(bootstrap_servers: str, topic: str, create: CreateTopic | None = None) -> None:
-    check_topic(
-        {"bootstrap.servers": bootstrap_servers, "log_level": 0}, topic, create, setting="dead_letter", logger=LOGGER
-    )
+def check(bootstrap_servers: str, topic: str, create: CreateTopic | None = None, *, may_compact: bool = True) -> None:
+    properties = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+    check_topic(properties, topic, create, setting="dead_letter", logger=LOGGER, may_compact=may_compact)
 
 
 def test_a_topic_that_is_there_is_fine(kafka: Kafka) -> None:
@@ -56,11 +55,21 @@ def test_a_topic_that_cannot_be_created_is_refused(kafka: Kafka) -> None:
         check(kafka.bootstrap_servers, topic, CreateTopic(partitions=1, replication_factor=100))
 
 
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_a_topic_that_keeps_one_record_of_a_key_is_refused_for_dead_letters(kafka: Kafka, policy: str) -> None:
+    """Of two dead letters with one key it would lose the first; the responses of a topic may be a table."""
+    topic = kafka.create_topic(cleanup_policy=policy)
+    check(kafka.bootstrap_servers, topic)
+    with pytest.raises(TopicUnusable, match=f"{topic} is compacted .* set its cleanup.policy to delete"):
+        check(kafka.bootstrap_servers, topic, may_compact=False)
+    check(kafka.bootstrap_servers, kafka.create_topic(), may_compact=False)
+
+
 def test_a_broker_that_says_nothing_of_rights_is_believed(embedded_kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker without that request has the topic: the first dead letter finds out the rest."""
     monkeypatch.setattr("connector.adapters.topic_check._RIGHTS_TIMEOUT_S", 0.2)
     Producer({"bootstrap.servers": embedded_kafka}).list_topics("dead", timeout=10)
-    check(embedded_kafka, "dead")
+    check(embedded_kafka, "dead", may_compact=False)
 
 
 def test_a_broker_that_is_away_is_not_taken_for_a_missing_topic(monkeypatch: pytest.MonkeyPatch) -> None:

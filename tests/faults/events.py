@@ -6,6 +6,7 @@ should have arrived. An event carries its run, its number and a checksum of its 
 
 from __future__ import annotations
 
+import random
 import zlib
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,6 +17,7 @@ import orjson
 POISON_MARK = "a poisonous payload"
 _BAD_EVERY = 100
 _TOMBSTONE_EVERY = 500
+_LARGE_BYTES = 80_000
 
 
 class Kind(Enum):
@@ -24,6 +26,8 @@ class Kind(Enum):
     GOOD = auto()
     NOT_JSON = auto()
     """Rejected before a request."""
+    LARGE = auto()
+    """Rejected before a request, and larger than a topic with little room takes at once."""
     NAMED = auto()
     """Refused by the Edge with its `#index` (EXEG-0304-400)."""
     UNNAMED = auto()
@@ -44,11 +48,15 @@ POISON_FAULT = {
 
 CODES = {
     Kind.NOT_JSON: "not_json",
+    Kind.LARGE: "too_large",
     Kind.NAMED: "EXEG-0304-400",
     Kind.UNNAMED: "EXEG-0305-400",
     Kind.POISON: "EXEG-0102-400",
 }
 """What a dead letter of each kind names as its cause."""
+
+BEFORE_A_REQUEST = frozenset({Kind.NOT_JSON, Kind.LARGE})
+"""What is rejected without asking the Edge."""
 
 
 def all_good(_: int) -> Kind:
@@ -98,6 +106,8 @@ def _event(run: str, number: int, kind: Kind) -> dict[str, dict[str, Any]]:
     payload = f"é{number:07d} " * (20 + number % 17)
     if kind is Kind.POISON:
         payload = POISON_MARK
+    if kind is Kind.LARGE:
+        payload = random.Random(number).randbytes(_LARGE_BYTES // 2).hex()  # what does not compress away
     identities: dict[str, Any] = {"CRMID": [{"id": f"visitor-{number % 997}", "primary": True}]}
     if kind is Kind.NAMED:
         identities["CRMID"][0]["authenticatedState"] = "perhaps"

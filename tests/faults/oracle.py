@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME
 
-from tests.faults.events import CODES, Kind, expected_crc32, make_record
+from tests.faults.events import BEFORE_A_REQUEST, CODES, Kind, expected_crc32, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from confluent_kafka import Message
-
     from tests.faults.edge_process import Accepted
     from tests.faults.feed import Sent
+    from tests.parts import Whole
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -84,7 +83,7 @@ class Findings:
         assert not faults, "\n".join(faults)
 
 
-def reconcile(sent: Sequence[Sent], accepted: Mapping[str, Accepted], dead_letters: Iterable[Message]) -> Findings:
+def reconcile(sent: Sequence[Sent], accepted: Mapping[str, Accepted], dead_letters: Iterable[Whole]) -> Findings:
     """Hold all three ledgers against each other."""
     findings = Findings()
     by_place = {(record.topic, record.partition, record.offset): record for record in sent}
@@ -143,7 +142,7 @@ def _judge(record: Sent, accepted: Accepted | None, crc32: int, findings: Findin
 
 
 def _judge_dead_letters(
-    by_place: Mapping[Place, Sent], dead_letters: Iterable[Message], findings: Findings
+    by_place: Mapping[Place, Sent], dead_letters: Iterable[Whole], findings: Findings
 ) -> Counter[Place]:
     buried: Counter[Place] = Counter()
     for letter in dead_letters:
@@ -158,12 +157,12 @@ def _judge_dead_letters(
     return buried
 
 
-def split_headers(letter: Message) -> tuple[list[tuple[str, str | bytes | None]], dict[str, str]]:
+def split_headers(letter: Whole) -> tuple[list[tuple[str, str | bytes | None]], dict[str, str]]:
     """The record's own headers, and those that the connector added behind them."""
-    headers = list(letter.headers() or [])
+    headers = letter.headers()
     first = max(at for at, (name, _) in enumerate(headers) if name == "__connect.errors.topic")
     added = {name: value.decode() for name, value in headers[first:] if isinstance(value, bytes)}
-    return headers[:first], added  # type: ignore[return-value] # as above
+    return headers[:first], added
 
 
 def origin(added: Mapping[str, str]) -> Place:
@@ -173,10 +172,10 @@ def origin(added: Mapping[str, str]) -> Place:
 
 
 def _faults(
-    letter: Message, own: list[tuple[str, str | bytes | None]], added: Mapping[str, str], record: Sent
+    letter: Whole, own: list[tuple[str, str | bytes | None]], added: Mapping[str, str], record: Sent
 ) -> list[str]:
     made = make_record(record.run, record.number, record.kind)
-    wanted = _REQUIRED_HEADERS | (frozenset() if record.kind is Kind.NOT_JSON else _REQUEST_HEADERS)
+    wanted = _REQUIRED_HEADERS | (frozenset() if record.kind in BEFORE_A_REQUEST else _REQUEST_HEADERS)
     checks = {
         "key": letter.key() == record.key,
         "value": letter.value() == made.value,
@@ -185,6 +184,6 @@ def _faults(
         "names of added headers": added.keys() == wanted,
         "prefix of added headers": all(_ADDED.match(name) for name in added),
         "code": added.get("xdm.error.code") == CODES.get(record.kind),
-        "stage": added.get("__connect.errors.stage") == ("decode" if record.kind is Kind.NOT_JSON else "deliver"),
+        "stage": added.get("__connect.errors.stage") == ("decode" if record.kind in BEFORE_A_REQUEST else "deliver"),
     }
     return [f"{name}: {letter.key()!r} {own} {dict(added)}" for name, is_right in checks.items() if not is_right]

@@ -25,11 +25,13 @@ from tests.faults.edge_process import COMMAND, EdgeControl
 from tests.faults.events import Kind, all_good
 from tests.faults.feed import Feed
 from tests.faults.oracle import Findings, reconcile, unexplained_duplicates
+from tests.parts import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.kafka.client import Kafka
+    from tests.parts import Whole
 
 DATASTREAM = "11111111-2222-3333-4444-555555555555"
 OTHER_DATASTREAM = "99999999-2222-3333-4444-555555555555"
@@ -175,7 +177,11 @@ class Rig:
 
     def findings(self) -> Findings:
         """Hold what was sent against what arrived. Every connector should have ended or settled."""
-        return reconcile(self.feed.sent, self.edge.accepted(), self.kafka.read_all(self.dead_letter_topic))
+        return reconcile(self.feed.sent, self.edge.accepted(), self.dead_letters())
+
+    def dead_letters(self) -> list[Whole]:
+        """What the dead-letter topic holds, with parts joined."""
+        return join(self.kafka.read_all(self.dead_letter_topic))
 
     def unexplained(self, findings: Findings) -> dict[str, int]:
         """The duplicates that no ambiguous answer explains."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.faults.edge_process import Accepted
     from tests.faults.rig import Rig
+    from tests.parts import Whole
 
     Place = tuple[int, int]
 
@@ -46,7 +47,7 @@ def test_hostile_records_get_one_verdict_each(rig: Rig) -> None:
     rig.send(10)
     rig.until_settled()
     assert connector.stop() == 0
-    letters = _by_place(rig.kafka.read_all(rig.dead_letter_topic))
+    letters = _by_place(rig.dead_letters())
     accepted = rig.edge.accepted()
     ids = {_id(rig, place, hostile, at_ms) for place, (hostile, at_ms) in placed.items() if hostile.fate == ACCEPTED}
     others = [letter for place, found in letters.items() if place not in placed for letter in found]
@@ -82,7 +83,7 @@ def test_huge_headers_wait_in_kafka_while_the_edge_is_away(rig: Rig) -> None:
     assert connector.stop() == 0
     accepted = rig.edge.accepted()
     assert [event_id for event_id in ids if accepted.pop(event_id).times != 1] == []
-    reconcile(rig.feed.sent, accepted, rig.kafka.read_all(rig.dead_letter_topic)).assert_clean(max_duplicates=0)
+    reconcile(rig.feed.sent, accepted, rig.dead_letters()).assert_clean(max_duplicates=0)
 
 
 def _write(rig: Rig, records: Iterable[Hostile]) -> dict[Place, tuple[Hostile, int]]:
@@ -122,15 +123,15 @@ def _id(rig: Rig, place: Place, hostile: Hostile, at_ms: int) -> str:
     return hostile.event_id or f"{rig.topic}-{partition}-{offset}-{at_ms}"
 
 
-def _by_place(letters: list[Message]) -> dict[Place, list[Message]]:
-    found: dict[Place, list[Message]] = {}
+def _by_place(letters: list[Whole]) -> dict[Place, list[Whole]]:
+    found: dict[Place, list[Whole]] = {}
     for letter in letters:
         _, partition, offset = origin(split_headers(letter)[1])
         found.setdefault((partition, offset), []).append(letter)
     return found
 
 
-def _faults(hostile: Hostile, at_ms: int, entry: Accepted | None, letters: list[Message]) -> Iterator[str]:
+def _faults(hostile: Hostile, at_ms: int, entry: Accepted | None, letters: list[Whole]) -> Iterator[str]:
     """What is not as it should be with one record."""
     is_accepted, is_buried = hostile.fate == ACCEPTED, hostile.fate not in {ACCEPTED, SKIPPED}
     if (entry.times if entry else 0) != is_accepted:

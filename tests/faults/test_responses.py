@@ -12,6 +12,7 @@ from connector.app import ExitCode
 from tests.faults.edge_process import slow
 from tests.faults.events import Kind, make_record
 from tests.faults.rig import DATASTREAM, PARTITIONS, QUICK
+from tests.parts import RESPONSES, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.faults.feed import Sent
     from tests.faults.rig import Rig, Settings
     from tests.kafka.broker import Cluster
+    from tests.parts import Whole
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -54,21 +56,21 @@ def some_bad(number: int) -> Kind:
     return (Kind.NOT_JSON, Kind.NAMED, Kind.UNNAMED, Kind.TOMBSTONE)[number // 50 % 4]
 
 
-def by_place(messages: list[Message]) -> dict[Place, list[Message]]:
+def by_place(messages: list[Message]) -> dict[Place, list[Whole]]:
     """Responses by the record that they answer."""
-    found: dict[Place, list[Message]] = {}
-    for message in messages:
-        found.setdefault(origin(message), []).append(message)
+    found: dict[Place, list[Whole]] = {}
+    for response in join(messages, RESPONSES):
+        found.setdefault(origin(response), []).append(response)
     return found
 
 
-def headers_of(message: Message) -> dict[str, str]:
+def headers_of(message: Message | Whole) -> dict[str, str]:
     """The headers as texts."""
     headers = cast("list[tuple[str, bytes]]", message.headers())
     return {name: value.decode() for name, value in headers}
 
 
-def origin(message: Message) -> Place:
+def origin(message: Message | Whole) -> Place:
     """The record that a response answers."""
     headers = headers_of(message)
     return headers["xdm.source.topic"], int(headers["xdm.source.partition"]), int(headers["xdm.source.offset"])
@@ -259,3 +261,21 @@ def test_a_missing_responses_topic_is_created_where_that_is_asked_for(rig: Rig) 
     assert connector.stop() == ExitCode.STOPPED
     assert len(rig.kafka.end_offsets(name)) == 4
     assert_answered(rig, name)
+
+
+def test_a_response_that_is_too_large_is_there_in_parts(rig: Rig, answers: str) -> None:
+    """DLQ topic oversize, for responses: the event was accepted, so its route goes on, and its answer is joined."""
+    rig.alter_topic(answers, {"max.message.bytes": "600"})
+    connector = rig.start(QUICK, answering(rig, answers))
+    rig.send(200)
+    rig.until_settled()
+
+    assert connector.stop() == ExitCode.STOPPED
+    assert connector.lines("route_held") == []
+    joined = join(rig.kafka.read_all(answers), RESPONSES)
+    assert len(joined) == 200
+    assert any(response.parts > 1 for response in joined)
+    for response in joined:
+        assert len(orjson.loads(response.value() or b"")) == 4
+        assert [name for name, _ in response.headers()].count("xdm.source.offset") == 1
+    rig.findings().assert_clean(max_duplicates=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from connector.core.codes import NoAnswer
     from connector.model import Event, Record, Rejection
-    from connector.ports import TokenFailed, WriteFailed
+    from connector.ports import TokenFailed, Write, WriteFailed
 
 UNIX_AT_START_S: Final = 1_760_000_000.0  # Thu, 09 Oct 2025 08:53:20 GMT
 DATASTREAM: Final = "11111111-2222-3333-4444-555555555555"
@@ -155,7 +156,10 @@ class FakeDeadLetters:
     written: dict[int, Rejection] = field(default_factory=dict)  # by offset
     _tried: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
+    def letter(self, route: str, datastream: str, record: Record, rejection: Rejection) -> Write:
+        return partial(self._write, route, datastream, record, rejection)
+
+    async def _write(self, route: str, datastream: str, record: Record, rejection: Rejection) -> None:
         assert route
         assert datastream == DATASTREAM
         self.tries += 1
@@ -188,7 +192,10 @@ class FakeResponses:
     written: dict[int, tuple[str, bytes]] = field(default_factory=dict)  # by offset: request id, handles
     _tried: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
+    def response(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> Write:
+        return partial(self._write, route, datastream, record, request_id, handles)
+
+    async def _write(self, route: str, datastream: str, record: Record, request_id: str, handles: bytes) -> None:
         assert route
         assert datastream == DATASTREAM
         self.tries += 1
