@@ -73,7 +73,9 @@ def _hasty(rig: Rig, commits: list[Commit]) -> list[str]:
         for commit in mine:
             while at < len(good) and good[at].offset < commit.offset:
                 identity = f"{good[at].run}-{good[at].number}"
-                latest_ms = max(latest_ms, accepted_ms.get(identity, accepted_ms.get(good[at].derived_id, float("inf"))))
+                latest_ms = max(
+                    latest_ms, accepted_ms.get(identity, accepted_ms.get(good[at].derived_id, float("inf")))
+                )
                 at += 1
             if latest_ms > commit.at_ms + _CLOCKS_MS:
                 found.append(f"{commit}, the last event below it accepted at {latest_ms:.0f}")

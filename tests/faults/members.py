@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.faults.rig import PARTITIONS, QUICK
 
 if TYPE_CHECKING:
@@ -22,7 +24,12 @@ COOPERATIVE: Settings = {"kafka": {"partition.assignment.strategy": "cooperative
 EAGER: Settings = {"kafka": {"partition.assignment.strategy": "range"}}
 KIP_848: Settings = {"kafka": {"group.protocol": "consumer"}}
 
-PROTOCOLS: dict[str, Settings] = {"cooperative-sticky": COOPERATIVE, "eager": EAGER, "kip-848": KIP_848}
+_PROTOCOLS = {"cooperative-sticky": COOPERATIVE, "eager": EAGER, "kip-848": KIP_848}
+BY_PROTOCOL = pytest.mark.parametrize("protocol", _PROTOCOLS.values(), ids=_PROTOCOLS)
+BY_COORDINATOR = pytest.mark.parametrize(
+    "protocol", [COOPERATIVE, pytest.param(KIP_848, marks=pytest.mark.long)], ids=["classic", "kip-848"]
+)
+"""Where it is the group's coordinator that matters, and not who assigns; the newer one in the long run alone."""
 
 FEW: Settings = {
     "kafka": {"max.partition.fetch.bytes": 32_768},
@@ -32,10 +39,10 @@ FEW: Settings = {
 """Fetches so small that there is always something under way of every partition."""
 
 
-def quick(rig: Rig, protocol: Settings) -> tuple[Settings, Settings]:
+def quick(rig: Rig, protocol: Settings, *, session_ms: int = SESSION_MS) -> tuple[Settings, Settings]:
     """The layers of a member whose group forms and notices a death quickly, with either kind of protocol."""
     if protocol is KIP_848:  # there the broker decides, group by group
-        rig.alter_group({"consumer.heartbeat.interval.ms": "300", "consumer.session.timeout.ms": str(SESSION_MS)})
+        rig.alter_group({"consumer.heartbeat.interval.ms": "300", "consumer.session.timeout.ms": str(session_ms)})
         return {"consume": QUICK["consume"]}, protocol
     return QUICK, protocol
 

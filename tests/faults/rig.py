@@ -127,7 +127,9 @@ class Rig:
 
     def alter_group(self, settings: Mapping[str, str]) -> None:
         """Change what the brokers decide for the rig's group, with `group.protocol: consumer`."""
-        changes = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()]
+        changes = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()
+        ]
         resource = ConfigResource(ResourceType.GROUP, self.group, incremental_configs=changes)
         admin = self._admin()  # kept: the answer is lost with it
         admin.incremental_alter_configs([resource])[resource].result(_TIMEOUT_S)
