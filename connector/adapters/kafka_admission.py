@@ -36,7 +36,7 @@ class Admission:
         if not (error.fatal() or error.code() == KafkaError._FATAL):  # noqa: SLF001 - librdkafka's own name
             return error
         if _NAME_TAKEN not in error.str():
-            return KafkaError(error.code(), error.str(), True)
+            return KafkaError(error.code(), error.str(), True)  # noqa: FBT003 - fatal; it takes no names
         now = self._clock()
         if self._refused_since is None:
             self._refused_since = now

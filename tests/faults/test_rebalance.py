@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ def _storm(rig: Rig, protocol: Settings, *, seconds: float) -> None:
     rig.findings().assert_clean(max_duplicates=0)
     assert_commits_follow_verdicts(rig)
     accepted_ms = sorted(line["t_ms"] for line in rig.edge.ledger() if line["fate"] == "accepted")
-    standstill_ms = max(after - before for before, after in zip(accepted_ms, accepted_ms[1:], strict=False))
+    standstill_ms = max(after - before for before, after in pairwise(accepted_ms))
     assert standstill_ms < LONGEST_STANDSTILL_S * 1000
 
 

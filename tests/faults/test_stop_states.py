@@ -129,4 +129,5 @@ def _mend(rig: Rig, state: Callable[[Rig], Child]) -> None:
 
 def _group_state(rig: Rig) -> ConsumerGroupState:
     admin = AdminClient({"bootstrap.servers": rig.kafka.bootstrap_servers, "log_level": 0})
-    return admin.describe_consumer_groups([rig.group])[rig.group].result(30).state
+    state: ConsumerGroupState = admin.describe_consumer_groups([rig.group])[rig.group].result(30).state
+    return state
