@@ -54,7 +54,13 @@ ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The YAML file;
 
 @app.command("run")
 def run_command(config: ConfigFile) -> None:
-    """Read events from Kafka and deliver them until SIGTERM or SIGINT."""
+    """Read events from Kafka and deliver them until SIGTERM or SIGINT.
+
+    Exit codes: 0 stopped by a signal, all that was accepted is committed;
+    1 an unexpected fault; 2 wrong configuration; 3 Kafka's client cannot go on
+    (fenced, no longer authorised); 4 the Edge says that the connector broke a
+    rule; 5 stopped before all was committed; 6 ended by a second signal.
+    """
     settings = _load(config)
     set_up_logs(settings.logging.level.value, settings.logging.format.value)
     # Records come by the thousand and go soon, without cycles. The default thresholds would look through all that are

@@ -132,8 +132,10 @@ class Membership:
             await self._until_drained(owners, started + self._revoke_timeout_s)
         commits = committable(owners)
         abandoned = sum(owner.open_count for owner in owners)
+        cut_off = sum(owner.under_way_count for owner in owners)
         self._let_go(owners)
-        self._telemetry.partitions_revoked(owners, abandoned=abandoned, seconds=self._now() - started)
+        seconds = self._now() - started
+        self._telemetry.partitions_revoked(owners, abandoned=abandoned, cut_off=cut_off, seconds=seconds)
         return commits
 
     async def lost(self, owners: Sequence[PartitionOffsets]) -> None:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 ROLL_UP_S: Final = 30.0
 REMINDER_S: Final = 600.0  # of what lasts until a person acts: told every half minute it would bury the others
 
+_REMEDIES: Final = {
+    "GROUP_AUTHORIZATION_FAILED": "Allow this principal to read the group.",
+    "TOPIC_AUTHORIZATION_FAILED": "Allow this principal to describe and read the topics.",
+    "UNRELEASED_INSTANCE_ID": "Mostly nothing: the session of a process that died has to end first. If another one "
+    "lives, give each a group.instance.id of its own.",
+    "_FATAL": "The text says which right was taken away, or that another member has this group.instance.id.",
+}
+_ANY_REMEDY: Final = "Check that the brokers can be reached and that this group may read the topics."
+
 
 class KafkaTelemetry:
     """Reports what happens around Kafka. Owned by the event loop."""
@@ -47,10 +56,16 @@ class KafkaTelemetry:
         start = [owner.watermark for owner in owners]
         self._log.info("partitions_assigned", partitions=_names(owners), start=start, settled_above=above)
 
-    def partitions_revoked(self, owners: Sequence[PartitionOffsets], *, abandoned: int, seconds: float) -> None:
-        """The group took partitions away. Abandoned records were not settled: their next owner reads them again."""
+    def partitions_revoked(
+        self, owners: Sequence[PartitionOffsets], *, abandoned: int, cut_off: int, seconds: float
+    ) -> None:
+        """The group took partitions away. Abandoned records were not settled: their next owner reads them again. Of
+        these, those cut off were under way when time was up, and may come twice."""
         self.rebalances += 1
-        self._log.info("partitions_revoked", partitions=_names(owners), abandoned=abandoned, seconds=round(seconds, 3))
+        self._log.info(
+            "partitions_revoked", partitions=_names(owners), abandoned=abandoned, cut_off=cut_off,
+            seconds=round(seconds, 3),
+        )  # fmt: skip
 
     def partitions_lost(self, owners: Sequence[PartitionOffsets]) -> None:
         """The group gave this member up. Nothing was committed; what was not committed yet is read again."""
@@ -98,10 +113,9 @@ class KafkaTelemetry:
     def source_fault(self, error: KafkaError) -> None:
         """Kafka's client met a fault; it mends by itself unless the line says fatal."""
         self.source_faults += 1
-        remedy = "Check that the brokers can be reached and that this group may read the topics."
-        self._fault(
-            error.name(), "source_fault", cause=error.name(), text=error.str(), fatal=error.fatal(), remedy=remedy
-        )
+        cause = error.name()
+        remedy = _REMEDIES.get(cause, _ANY_REMEDY)
+        self._fault(cause, "source_fault", cause=cause, text=error.str(), fatal=error.fatal(), remedy=remedy)
 
     def consumption_paused(self, route: str, reason: str) -> None:
         """A route's partitions are paused; Kafka keeps the backlog and the membership lives on."""

@@ -40,6 +40,7 @@ class Positions:
             self._consumer.incremental_assign(list(targets))
         else:
             self._consumer.assign(list(targets))
+        self._consumer.resume(list(targets))  # the client remembers a pause beyond the assignment, and never reads
 
     def seek(self, targets: Iterable[TopicPartition]) -> None:
         """Read on from other offsets.

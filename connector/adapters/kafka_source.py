@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connector.adapters.kafka_admission import Admission
 from connector.adapters.kafka_assignments import Assignments
 from connector.adapters.kafka_extents import find_extents
 from connector.adapters.kafka_last_commit import commit_and_wait
@@ -59,6 +60,7 @@ class KafkaSource:
         self._logger = logger
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
         self._assignments = Assignments()
+        self._admission = Admission()
         self._consumer: Consumer
         self._read_from: Positions
         self._listener: AssignmentListener
@@ -153,6 +155,9 @@ class KafkaSource:
 
     def _poll(self, max_records: int, timeout_s: float) -> list[Slice]:
         self._assignments.begin_poll()
+        if self._admission.is_due():
+            self._consumer.close()
+            self._subscribe()
         self._note_topic_ids()
         try:
             messages = self._consumer.consume(max_records, timeout_s)
@@ -171,9 +176,10 @@ class KafkaSource:
         """Pass on what ends the run; a fault that the client recovers from is only told."""
         if not isinstance(error, KafkaException):
             raise error
-        if error.args[0].fatal():
-            raise SourceFatal(error.args[0].str()) from error
-        self._tell(self._listener.source_fault, error.args[0])
+        fault = self._admission.judge(error.args[0])
+        if fault.fatal():
+            raise SourceFatal(fault.str()) from error
+        self._tell(self._listener.source_fault, fault)
 
     def _slices(self, messages: list[Message], faults: list[Message]) -> list[Slice]:
         """Group messages by partition; those of partitions that are not ours any more are left out."""
@@ -201,7 +207,7 @@ class KafkaSource:
         error = fault.error()
         owner = self._assignments.owner(fault.topic(), fault.partition())
         if error is None or error.code() != KafkaError._AUTO_OFFSET_RESET or owner is None:  # noqa: SLF001 - librdkafka's own name
-            self._tell(self._listener.source_fault, error)
+            self._on_error(error or KafkaError(-1))
             return
         # The next record is gone, and the client waits to be told where to go on.
         gone = self._assignments.position(owner)
@@ -233,6 +239,7 @@ class KafkaSource:
                 self._tell(self._listener.identified, owner, identity)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._admission.granted()
         if not partitions:
             return
         report = partial(self._tell, self._listener.source_fault)
@@ -274,7 +281,7 @@ class KafkaSource:
                 self._tell(self._listener.commit_ended, owner, partition.offset, error or partition.error)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._tell(self._listener.source_fault, error)
+        self._tell(self._listener.source_fault, self._admission.judge(error))
 
     def _pause(self, owners: Iterable[PartitionOffsets]) -> None:
         self._consumer.pause(self._assignments.pause(owners))

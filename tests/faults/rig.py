@@ -127,6 +127,15 @@ class Rig:
         admin = self._admin()  # kept: the answer is lost with it
         admin.incremental_alter_configs([resource])[resource].result(_TIMEOUT_S)
 
+    def alter_group(self, settings: Mapping[str, str]) -> None:
+        """Change what the brokers decide for the rig's group, with `group.protocol: consumer`."""
+        changes = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.GROUP, self.group, incremental_configs=changes)
+        admin = self._admin()  # kept: the answer is lost with it
+        admin.incremental_alter_configs([resource])[resource].result(_TIMEOUT_S)
+
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers, "log_level": 0})
 

@@ -24,7 +24,7 @@ _TICK_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """What one topic is fed: at which rate, and which kinds of bad event in turn, one event in `bad_every`."""
+    """What one topic is fed: at which rate, and which kinds of bad event in turn, if any, one event in `bad_every`."""
 
     topic: str
     partitions: int
@@ -34,7 +34,7 @@ class Stream:
 
     def kind(self, index: int) -> Kind:
         """The kind of the topic's event number `index`."""
-        if index % self.bad_every == self.bad_every // 2:
+        if self.bad_kinds and index % self.bad_every == self.bad_every // 2:
             return self.bad_kinds[index // self.bad_every % len(self.bad_kinds)]
         return Kind.GOOD
 

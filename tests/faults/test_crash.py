@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.commit_log import assert_commits_follow_verdicts
 from tests.faults.edge_process import slow
 from tests.faults.events import Kind
 from tests.faults.rig import QUICK
@@ -52,6 +55,27 @@ def test_kill_9_loses_nothing_and_repeats_little(rig: Rig, identity: Settings) -
     rig.until_settled()
 
     rig.findings().assert_clean(max_duplicates=KILLS * MOST_REPEATED)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
+def test_kill_9_at_random_points(rig: Rig, kills: int) -> None:
+    """kill -9 random: before the first record, between an acceptance and its commit, wherever; lost 0, few repeated."""
+    rng = Random(8)
+    batches: Settings = {"routes": [rig.route(batch={"max_events": EVENTS_PER_REQUEST})]}
+    rig.edge.set_faults(slow(LATENCY_MS))
+    for _ in range(kills):
+        rig.send(3_000)
+        connector = rig.start(QUICK, STATIC, SETTINGS, batches)
+        rig.until_logged(connector, "partitions_assigned")
+        time.sleep(rng.uniform(0.0, 1.2))
+        connector.kill()
+
+    rig.edge.set_faults()
+    rig.start(QUICK, STATIC)
+    rig.until_settled()
+
+    rig.findings().assert_clean(max_duplicates=kills * MOST_REPEATED)
+    assert_commits_follow_verdicts(rig)
 
 
 def test_a_search_for_bad_events_does_not_hold_the_commits_back(rig: Rig) -> None:

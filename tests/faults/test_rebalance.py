@@ -2,50 +2,122 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from itertools import pairwise
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults.commit_log import assert_commits_follow_verdicts
 from tests.faults.edge_process import slow
+from tests.faults.members import BY_COORDINATOR, BY_PROTOCOL, EAGER, FEW, quick, until_shared
+from tests.faults.rig import PARTITIONS
+from tests.faults.steady import SteadyFeed, Stream
 
 if TYPE_CHECKING:
     from tests.faults.child import Child
     from tests.faults.rig import Rig, Settings
 
-CLASSIC: Settings = {}
-KIP_848: Settings = {"kafka": {"group.protocol": "consumer"}}
+EVENTS = 40_000
+
+STORM: dict[str, Any] = {"events_per_s": 300.0, "bad_kinds": (), "bad_every": 1}
+STORM_MEMBERS = 4
+LONGEST_STANDSTILL_S = 15.0
+"""No event is accepted for at most this long: a rebalance under each protocol, several of them in a row at the worst,
+on a machine that starts a process at the same time."""
+
+HANDS_OFF: Settings = {"consume": {"revoke_timeout_ms": 3000}}
+"""A rebalance that waits half as long as the group's session lasts."""
 
 
-@pytest.mark.parametrize("protocol", [CLASSIC, KIP_848], ids=["cooperative-sticky", "kip-848"])
-def test_a_second_member_joins_and_leaves_in_mid_flow(rig: Rig, protocol: Settings) -> None:
-    """With default settings a hand-over in either direction waits for the answers: no event comes twice."""
-    # Fetches so small that there is always something under way of every partition.
-    few: Settings = {
-        "kafka": {"max.partition.fetch.bytes": 32_768},
-        "edge": {"max_in_flight": 2},
-        "consume": {"max_open_bytes": 2_097_152},
-    }
-    rig.edge.set_faults(slow(150))
-    rig.send(40_000)
-    first = rig.start(few, protocol)
+@BY_PROTOCOL
+def test_members_join_and_leave_in_mid_flow(rig: Rig, protocol: Settings) -> None:
+    """Scale out/in: 1, 4 and 1 members; each hand-over waits for the answers, and no event comes twice."""
+    settings = (*quick(rig, protocol), FEW)
+    rig.edge.set_faults(slow(100))
+    rig.send(EVENTS)
+    first = rig.start(*settings)
     rig.until_accepted(1_000)
 
-    second = rig.start(few, protocol)
-    rig.until("the second member's share", lambda: _assigned_count(second))
+    others = [rig.start(*settings) for _ in range(3)]
+    until_shared(rig, [first, *others])
     accepted = rig.edge.accepted_count()
-    rig.until_accepted(accepted + 3_000)
-    assert second.stop() == 0
-    rig.until("the return of its share", lambda: _assigned_count(first) >= 9)
+    rig.until_accepted(accepted + 2_000)
+    for member in others:
+        member.terminate()
+    assert [member.wait() for member in others] == [0, 0, 0]
+    until_shared(rig, [first])
 
-    accepted = rig.edge.accepted_count()
-    assert accepted < 40_000, "the flow ended before the members had come and gone"
+    assert rig.edge.accepted_count() < EVENTS, "the flow ended before the members had come and gone"
     rig.edge.set_faults()
     rig.until_settled()
     assert first.stop() == 0
-    assert second.lines("events_abandoned") == []
     rig.findings().assert_clean(max_duplicates=0)
+    assert_commits_follow_verdicts(rig)
 
 
-def _assigned_count(member: Child) -> int:
-    """How many partitions a member was given so far, those given again counted again."""
-    return sum(len(line["partitions"]) for line in member.lines("partitions_assigned"))
+def test_members_that_come_and_go_all_the_time(rig: Rig) -> None:
+    """Rebalance storm: for fifteen seconds somebody joins or leaves every few seconds, under the eager protocol."""
+    _storm(rig, EAGER, seconds=15.0)
+
+
+@pytest.mark.long
+@BY_PROTOCOL
+def test_members_that_come_and_go_for_minutes(rig: Rig, protocol: Settings) -> None:
+    """Rebalance storm: for five minutes somebody joins or leaves every few seconds."""
+    _storm(rig, protocol, seconds=300.0)
+
+
+def _storm(rig: Rig, protocol: Settings, *, seconds: float) -> None:
+    """Lost 0, no event twice, no commit behind another, and never a standstill of `LONGEST_STANDSTILL_S`."""
+    rng = Random(6)
+    settings = (*quick(rig, protocol), FEW)
+    rig.edge.set_faults(slow(50))
+    members: list[Child] = [rig.start(*settings)]
+    until_shared(rig, members)
+    feed = SteadyFeed(rig.feed, [Stream(topic=rig.topic, partitions=PARTITIONS, **STORM)])
+    feed.start()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if len(members) == 1 or (len(members) < STORM_MEMBERS and rng.random() < 0.5):
+            members.append(rig.start(*settings))
+        else:
+            leaving = members.pop(rng.randrange(len(members)))
+            rig.until_logged(leaving, "connector_started")  # before, a signal ends a process as it ends any other
+            assert leaving.stop() == 0
+        time.sleep(rng.uniform(1.0, 3.0))
+    feed.stop()
+    rig.until_settled()
+
+    assert all(member.stop() == 0 for member in members)
+    rig.findings().assert_clean(max_duplicates=0)
+    assert_commits_follow_verdicts(rig)
+    accepted_ms = sorted(line["t_ms"] for line in rig.edge.ledger() if line["fate"] == "accepted")
+    standstill_ms = max(after - before for before, after in pairwise(accepted_ms))
+    assert standstill_ms < LONGEST_STANDSTILL_S * 1000
+
+
+@BY_COORDINATOR
+def test_a_hand_over_does_not_wait_for_an_endpoint_that_hangs(rig: Rig, protocol: Settings) -> None:
+    """Slow drain at revoke: what hangs is given up in time, told in one line, and comes twice at most once each."""
+    settings = (*quick(rig, protocol), HANDS_OFF)
+    rig.edge.set_faults({"effect": {"kind": "hang"}, "accept_first": True})
+    rig.send(1_000)
+    first = rig.start(*settings)
+    rig.until_accepted(1_000)
+
+    second = rig.start(*settings)
+    rig.until_logged(first, "partitions_revoked")
+    rig.edge.set_faults()
+    rig.until_settled()
+
+    revoked = first.lines("partitions_revoked")
+    assert len(revoked) == 1
+    taken = 1_000 // PARTITIONS * len(revoked[0]["partitions"])
+    assert taken <= revoked[0]["abandoned"] == revoked[0]["cut_off"] <= taken + PARTITIONS
+    assert revoked[0]["seconds"] < 4
+    assert not first.lines("partitions_lost")
+    assert [first.stop(), second.stop()] == [0, 0]
+    rig.findings().assert_clean(max_duplicates=1_000)
+    assert_commits_follow_verdicts(rig)
