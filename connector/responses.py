@@ -44,6 +44,7 @@ class Responses:
         self._datastream_id = datastream_id
         self._types = types
         self._sink = sink
+        self._room = gate.room
         self._outcomes = outcomes
         self._writing = Writing(
             "responses", "A response cannot be written.", outcomes, gate, wait, tell=outcomes.telemetry.response_failed
@@ -57,6 +58,8 @@ class Responses:
         `on_failure` is called when it begins to wait for the topic. interact takes one event in each request; of more
         the handles would not say which is whose.
         """
+        if self._room is not None:
+            self._room.note(sum(map(len, handles)))
         text = json_array(handles, self._types)
         for event in events:
             write = partial(self._write, event, request_id, text)

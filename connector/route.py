@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from connector.core.key_order import KeyOrder
+from connector.core.lading import Lading
 from connector.model import Event, Rejection, offset_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Route:
         self.events_per_s = 0.0
         """Events that the Edge accepted in a second, as of the last summary."""
         self._decode = decoder.decode
+        self._lading = Lading()
 
     def reads(self, topic: str) -> bool:
         """Whether the topic is one of this route's."""
@@ -102,6 +104,16 @@ class Route:
     def has_room(self) -> bool:
         """Whether so much has left that reading on is worth the fetch that a pause threw away."""
         return not self._is_shut and self.open_bytes <= self.settings.max_open_bytes // 2
+
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes more may be open; none where nothing is read."""
+        return 0 if self.is_paused else max(0, self.settings.max_open_bytes - self.open_bytes)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the batch that is being filled is all that is open, and leaves no room for what it waits for."""
+        return not self.under_way and self.batcher.count > 0 and self.open_bytes >= self.settings.max_open_bytes
 
     @property
     def _is_shut(self) -> bool:
@@ -120,18 +132,20 @@ class Route:
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""
-        return sum([len(event.fragment) for event in events]) + self.settings.event_overhead_bytes * len(events)
+        own = sum([len(event.fragment) + event.beside_bytes for event in events])
+        return own + self.settings.event_overhead_bytes * len(events)
 
     def decode(self, owner: PartitionOffsets, records: Sequence[Record]) -> Decoded:
         """Turn records, whose offsets are open by now, into events, rejections and skipped tombstones."""
         decode = self._decode
+        lading = self._lading.estimate(records[0]) if records else 0
         events: list[Event] = []
         rejected: list[tuple[Event, Rejection]] = []
         skipped: list[Event] = []
         for record in records:
             value = record.value()
             if value is None:
-                event = Event(record, offset_of(record), b"", owner)
+                event = Event(record, offset_of(record), b"", owner, lading)
                 if self.settings.skips_tombstones:
                     skipped.append(event)
                 else:
@@ -139,9 +153,10 @@ class Route:
                 continue
             fragment = decode(value, record)
             if isinstance(fragment, bytes):
-                events.append(Event(record, record.offset(), fragment, owner))  # type: ignore[arg-type] # it was read
+                beside = lading if fragment is value else lading + len(value)
+                events.append(Event(record, record.offset(), fragment, owner, beside))  # type: ignore[arg-type] # was read
             else:
-                rejected.append((Event(record, offset_of(record), b"", owner), fragment))
+                rejected.append((Event(record, offset_of(record), b"", owner, lading + len(value)), fragment))
         self.counts.records += len(records)
         self.outcomes.brake.note(decoded=len(events))
         return Decoded(events, rejected, skipped)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from connector.adapters.confirmed_producer import ConfirmedProducer, Destination
+from connector.core.lading import read_headers
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    from connector.model import Headers, Record, Rejection
+    from connector.model import Record, Rejection
 
 _CONNECTOR_NAME: Final = "xdm-connector"
 
@@ -78,16 +79,8 @@ def _headers(route: str, datastream: str, record: Record, rejection: Rejection) 
         ("xdm.error.last_attempt", rejection.last_attempt_ms),
     ]
     added = [(name, str(fact).encode("utf-8", "replace")) for name, fact in facts if fact is not None]
-    own = _own_headers(record)
+    own = read_headers(record)
     if own is None:
         added.append(("xdm.error.headers", b"unreadable"))
         own = []
     return [*(own.items() if isinstance(own, dict) else own), *added]
-
-
-def _own_headers(record: Record) -> Headers | None:
-    """The record's headers, or None if Kafka's client cannot read them: it wants each name to be UTF-8."""
-    try:
-        return record.headers() or []
-    except (SystemError, UnicodeError):
-        return None

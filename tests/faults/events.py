@@ -16,6 +16,10 @@ import orjson
 POISON_MARK = "a poisonous payload"
 _BAD_EVERY = 100
 _TOMBSTONE_EVERY = 500
+_LARGE_BYTES = 60_000
+_HUGE_BYTES = 950_000
+_LADING_BYTES = 100_000
+_DECISION_BYTES = 500_000
 
 
 class Kind(Enum):
@@ -32,7 +36,19 @@ class Kind(Enum):
     """Refused by a fault of the Edge (`POISON_FAULT`) without an index (EXEG-0102-400)."""
     TOMBSTONE = auto()
     """No value: skipped."""
+    LARGE = auto()
+    """Good, nearly as large as a request may be, and bare XDM: its fragment is no part of the record."""
+    LADEN = auto()
+    """Good and small, with headers that are many times larger."""
+    TALKED_ABOUT = auto()
+    """Good and small; the answer to it is large where it is sent to interact."""
+    HUGE = auto()
+    """About a megabyte, so rejected before a request."""
 
+
+GOOD_KINDS = frozenset({Kind.GOOD, Kind.LARGE, Kind.LADEN, Kind.TALKED_ABOUT})
+UNSENT_KINDS = frozenset({Kind.NOT_JSON, Kind.HUGE})
+"""Rejected before a request."""
 
 BAD_KINDS = (Kind.NOT_JSON, Kind.NAMED, Kind.UNNAMED, Kind.POISON)
 
@@ -47,6 +63,7 @@ CODES = {
     Kind.NAMED: "EXEG-0304-400",
     Kind.UNNAMED: "EXEG-0305-400",
     Kind.POISON: "EXEG-0102-400",
+    Kind.HUGE: "too_large",
 }
 """What a dead letter of each kind names as its cause."""
 
@@ -78,6 +95,8 @@ def make_record(run: str, number: int, kind: Kind) -> Made:
     event = _event(run, number, kind)
     variety = number % 20 if kind is Kind.GOOD else 0
     written = orjson.loads(orjson.dumps(event))
+    if kind is Kind.LARGE:
+        written = written["xdm"]
     if variety == 5:
         del event["data"]
         written = written["xdm"]
@@ -98,13 +117,20 @@ def _event(run: str, number: int, kind: Kind) -> dict[str, dict[str, Any]]:
     payload = f"é{number:07d} " * (20 + number % 17)
     if kind is Kind.POISON:
         payload = POISON_MARK
+    if kind is Kind.LARGE:
+        xdm = {"_id": f"{run}-{number}", "identityMap": {"CRMID": [{"id": f"visitor-{number % 997}", "primary": True}]}}
+        return {"xdm": {**xdm, "payload": f"{number:09d} " * (_LARGE_BYTES // 10)}}
+    if kind is Kind.HUGE:
+        payload = f"{number:09d} " * (_HUGE_BYTES // 10)
     identities: dict[str, Any] = {"CRMID": [{"id": f"visitor-{number % 997}", "primary": True}]}
     if kind is Kind.NAMED:
         identities["CRMID"][0]["authenticatedState"] = "perhaps"
     if kind is Kind.UNNAMED:
         identities["ECID"] = [{"id": "12345"}]
     xdm = {"_id": f"{run}-{number}", "eventType": "web.webpagedetails.pageViews", "identityMap": identities}
-    data = {"run": run, "number": number, "payload": payload, "crc32": zlib.crc32(payload.encode())}
+    data: dict[str, Any] = {"run": run, "number": number, "payload": payload, "crc32": zlib.crc32(payload.encode())}
+    if kind is Kind.TALKED_ABOUT:
+        data["decision_bytes"] = _DECISION_BYTES
     return {"xdm": xdm, "data": data}
 
 
@@ -120,7 +146,9 @@ def _key(number: int) -> bytes | None:
 
 
 def _headers(number: int, kind: Kind) -> list[tuple[str, str | bytes | None]] | None:
-    if kind in {Kind.GOOD, Kind.TOMBSTONE}:
+    if kind in {Kind.GOOD, Kind.TOMBSTONE, Kind.LARGE, Kind.TALKED_ABOUT}:
         return None
+    if kind is Kind.LADEN:
+        return [("lading", b"%09d " % number * (_LADING_BYTES // 10))]
     # Twice the same name, no value, bytes that are no text, and a name that the dead letter uses too.
     return [("a", b"1"), ("a", b"\xff\x00"), ("b", None), ("xdm.error.route", str(number).encode())]
