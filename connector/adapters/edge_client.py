@@ -20,6 +20,7 @@ import aiohttp
 from yarl import URL
 
 from connector.core.codes import NoAnswer
+from connector.core.retry import by_the_answers_clock
 from connector.core.verdict import Answer
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # interact's decisions may carry content; nothing else is large
+_CONNECT_FAULTS: Final = {
+    errno.ECONNREFUSED: NoAnswer.REFUSED,
+    errno.EMFILE: NoAnswer.NO_FILES,
+    errno.ENFILE: NoAnswer.NO_FILES,
+}
 _HEADERS: Final = {
     "Content-Type": "application/json",
     "Accept-Encoding": "identity",
@@ -68,7 +74,10 @@ class EdgeClient:
                 answer = await _read(response.content)
                 if answer is None:
                     return NoAnswer.TOO_LONG
-                return Answer(status=response.status, body=answer, retry_after=response.headers.get("Retry-After"))
+                retry_after = response.headers.get("Retry-After")
+                if retry_after is not None:
+                    retry_after = by_the_answers_clock(retry_after, response.headers.get("Date"))
+                return Answer(status=response.status, body=answer, retry_after=retry_after)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _no_answer(error)
 
@@ -149,12 +158,15 @@ class _Connector(aiohttp.TCPConnector):
 async def _read(content: aiohttp.StreamReader) -> bytes | None:
     """Read a whole answer, or None if it is longer than any answer should be."""
     body = await content.read(_MAX_ANSWER_BYTES)
+    if content.at_eof():
+        return body
+    pieces, size = [body], len(body)
     while not content.at_eof():
-        more = await content.read(_MAX_ANSWER_BYTES)
-        body += more
-        if len(body) > _MAX_ANSWER_BYTES:
+        pieces.append(await content.read(_MAX_ANSWER_BYTES))
+        size += len(pieces[-1])
+        if size > _MAX_ANSWER_BYTES:
             return None
-    return body
+    return b"".join(pieces)
 
 
 def _no_answer(error: Exception) -> NoAnswer:
@@ -167,7 +179,7 @@ def _no_answer(error: Exception) -> NoAnswer:
         case aiohttp.ConnectionTimeoutError():
             return NoAnswer.CONNECT_TIMEOUT
         case aiohttp.ClientConnectorError():
-            return NoAnswer.REFUSED if error.os_error.errno == errno.ECONNREFUSED else NoAnswer.UNREACHABLE
+            return _CONNECT_FAULTS.get(error.os_error.errno or 0, NoAnswer.UNREACHABLE)
         case TimeoutError():
             return NoAnswer.TIMEOUT
         case aiohttp.ClientPayloadError():
