@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from enum import IntEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -24,7 +23,8 @@ from connector.adapters.kafka_properties import admin_properties
 from connector.adapters.status_server import StatusServer
 from connector.adapters.topic_check import TopicUnusable, check_topic
 from connector.assembly import Assembly, assemble
-from connector.logs import KAFKA_LOGGER
+from connector.limits import FILES_BESIDE_REQUESTS, raise_file_limit
+from connector.logs import KAFKA_LOGGER, flush_logs
 from connector.ports import SourceFatal, TokenFailed
 from connector.route_assembly import responses_setting
 from connector.sending import Defect
@@ -32,6 +32,7 @@ from connector.summary import Summary
 
 if TYPE_CHECKING:
     from connector.config import Config, DeadLetter, Responses
+    from connector.telemetry import Telemetry
 
 _WAIT_MAX_S: Final = 10.0
 
@@ -66,7 +67,7 @@ async def run(config: Config) -> ExitCode:
     if not assembly.pipeline.has_left:
         # The client's thread would keep the interpreter from ending for as long as its own time-outs last.
         assembly.telemetry.client_left_behind()
-        sys.stderr.flush()
+        flush_logs()
         os._exit(code)
     return code
 
@@ -80,6 +81,7 @@ async def _run(config: Config, assembly: Assembly) -> ExitCode:
         config.kafka_properties()["group.id"],
         [topic for route in config.routes for topic in route.topics],
     )
+    _check_files(config, telemetry)
     background: list[asyncio.Task[None]] = []
     status = StatusServer(assembly, config.status.listen) if config.status else None
     try:
@@ -105,6 +107,13 @@ async def _run(config: Config, assembly: Assembly) -> ExitCode:
         await assembly.edge.close()
         if isinstance(assembly.credentials, ClientCredentials):
             await assembly.credentials.close()
+
+
+def _check_files(config: Config, telemetry: Telemetry) -> None:
+    """Raise the limit of open files, and warn where it may not be enough: requests that fail by it are sent again."""
+    limit, needed = raise_file_limit(), config.edge.max_in_flight + FILES_BESIDE_REQUESTS
+    if limit is not None and limit < needed:
+        telemetry.file_limit_low(limit, needed=needed)
 
 
 async def _listen(status: StatusServer) -> None:
@@ -206,6 +215,7 @@ def _listen_to_signals(assembly: Assembly, stop: asyncio.Event) -> None:
 
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
+            flush_logs()
             os._exit(ExitCode.FORCED)  # at once: threads of Kafka's client may hang, and nothing is left to save
         stop.set()
         assembly.telemetry.stop_asked(number.name)

@@ -21,6 +21,7 @@ from connector.adapters.release_request import ask_release
 from connector.app import ExitCode, run
 from connector.config import Config, ConfigError, Listen, load_config
 from connector.config.document import read_document
+from connector.limits import THREADS, startable_threads
 from connector.local.edge.command import HELP as EDGE_HELP
 from connector.local.edge.command import edge_command
 from connector.logs import set_up_logs
@@ -61,6 +62,7 @@ def run_command(config: ConfigFile) -> None:
     (fenced, no longer authorised); 4 the Edge says that the connector broke a
     rule; 5 stopped before all was committed; 6 ended by a second signal.
     """
+    _check_threads()
     settings = _load(config)
     set_up_logs(settings.logging.level.value, settings.logging.format.value)
     # Records come by the thousand and go soon, without cycles. The default thresholds would look through all that are
@@ -125,6 +127,18 @@ def _status_address(path: Path) -> Listen:
 
 
 app.command("edge", help=EDGE_HELP)(edge_command)
+
+
+def _check_threads() -> None:
+    """Make sure of enough threads, or end the process and say what to mend."""
+    count = startable_threads()
+    if count < THREADS:
+        typer.echo(
+            f"This process can start {count} threads and needs {THREADS}: raise the limit of processes and threads "
+            "(ulimit -u; pids of the container), or of memory for their stacks.",
+            err=True,
+        )
+        raise typer.Exit(ExitCode.CONFIGURATION)
 
 
 def _load(path: Path) -> Config:

@@ -17,6 +17,7 @@ from connector.line import Budget, Line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from connector.core.answer_room import AnswerRoom
     from connector.core.pacing import Concurrency
     from connector.pace import Pace
 
@@ -44,6 +45,7 @@ class Gate:
         "is_braked",
         "is_failing",
         "places",
+        "room",
         "searches",
         "suspects",
     )
@@ -56,13 +58,17 @@ class Gate:
         probe_interval_s: float,
         clock: Callable[[], float],
         budget: Budget | None = None,
+        room: AnswerRoom | None = None,
     ) -> None:
         self._concurrency = concurrency
         self._pace = pace
         self._probe_interval_s = probe_interval_s
         self._clock = clock
         self._cut = asyncio.Event()
-        self.places = Line(lambda: concurrency.limit, budget)
+        self.room = room
+        """Where answers are kept for a while: how many fit into memory. None where they are not."""
+        limit = (lambda: concurrency.limit) if room is None else (lambda: min(concurrency.limit, room.places))
+        self.places = Line(limit, budget)
         """For the requests under way."""
         self.searches = Line(lambda: max(1, concurrency.limit // 2))
         """For batches with many events at fault, while they are found: a burst leaves room for good ones."""

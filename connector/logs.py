@@ -1,30 +1,33 @@
 """Sets up structured logs: JSON lines for machines, readable lines on a terminal, one format for all of them.
 
 Kafka's client and the HTTP library log through Python's `logging`; their lines come out in the same form. What
-Kafka's client repeats is written once per interval, with how often it came.
+Kafka's client repeats is written once per interval, with how often it came. Whatever this process writes to standard
+error waits in one queue (`log_output.py`), so that nothing here waits for whoever reads it.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import re
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, TextIO, cast
 
 import orjson
 import structlog
 
 from connector.core.rollup import RollUp
+from connector.log_output import LogOutput, LogStream
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 KAFKA_LOGGER: Final = "librdkafka"
-
+_FLUSH_S: Final = 1.0  # at the end of the process, for a reader that is slow; for one that sleeps it is over then
+_STANDARD_ERROR: Final = 2
 _ROLL_UP_S: Final = 30.0
 _MOST_KINDS: Final = 1000  # of repeated warnings; their texts are the client's own and from no closed set
 _CLIENT_AND_THREAD: Final = re.compile(r"^.*?\[thrd:[^]]*]")
@@ -33,11 +36,29 @@ _NUMBER: Final = re.compile(r"\d+")
 # Controls, line separators, what turns the direction of text, and halves of pairs, which no terminal takes.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_output: LogOutput | None = None
+
+
+def log_output() -> LogOutput | None:
+    """Where the process's lines wait, None until logs are set up."""
+    return _output
+
+
+def flush_logs() -> None:
+    """Wait until the lines so far are written, but not for a reader that does not read."""
+    if _output is not None:
+        _output.flush(_FLUSH_S)
+
 
 def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
-    """Route every log line of the process to standard error in one format; other libraries' from warnings on."""
-    is_readable = style == "console" or (style == "auto" and sys.stderr.isatty())
-    out = cast("TextIO", _Unfailing(sys.stderr))
+    """Route every log line of the process to standard error in one format; other libraries' from warnings on.
+
+    Raises:
+        RuntimeError: the system has no thread to give.
+    """
+    is_terminal = sys.stderr.isatty()
+    is_readable = style == "console" or (style == "auto" and is_terminal)
+    out = _take_over_stderr(is_terminal=is_terminal)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -61,19 +82,14 @@ def set_up_logs(level: str, style: Literal["auto", "json", "console"]) -> None:
     logging.basicConfig(level=max(_LEVELS["warning"], _LEVELS[level]), handlers=[handler], force=True)
 
 
-class _Unfailing:
-    """A stream that drops what cannot be written: a log that nobody reads must not end the delivery."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # a reader that went away, a full disk, a closed stream
-            self._stream.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+def _take_over_stderr(*, is_terminal: bool) -> TextIO:
+    global _output  # noqa: PLW0603 - standard error is one for the process, and so is what waits for it
+    sys.stderr.flush()
+    _output = LogOutput(_STANDARD_ERROR)
+    stream = cast("TextIO", LogStream(_output, is_terminal=is_terminal))
+    sys.stderr = stream
+    atexit.register(flush_logs)
+    return stream
 
 
 class _Repeats(logging.Filter):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from connector.logs import log_output
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -71,6 +73,12 @@ class ConnectorMetrics(Collector):
         yield CounterMetricFamily("xdm_connector_commit_failures", "Commits that failed.", telemetry.commit_failures)
         yield CounterMetricFamily("xdm_connector_rebalances", "Assignments and revocations.", telemetry.rebalances)
         yield CounterMetricFamily("xdm_connector_source_faults", "Faults of Kafka's client.", telemetry.source_faults)
+        output = log_output()
+        yield CounterMetricFamily(
+            "xdm_connector_log_lines_dropped",
+            "Log lines that nobody read in time, or that no disk took.",
+            0 if output is None else output.dropped_lines,
+        )
         rate = GaugeMetricFamily(
             "xdm_connector_request_units_per_second",
             "Request units that this member may spend in a second now; 0 in a pause that the endpoint asked for.",

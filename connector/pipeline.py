@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
 _POLL_BYTES: Final = 8 * 1024 * 1024  # what one poll may bring: with records of 1 MB a thousand would be too many
+_LEAST_POLL_BYTES: Final = 1024 * 1024  # where there is less room: polls of a few small records would cost too much
 _BURIAL_BYTES: Final = 4096  # what a dead letter under way costs beside its record
 _ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
 
@@ -90,7 +91,7 @@ class Pipeline:
             flush=self._flush_all,
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._mean_record_bytes = 1024.0
+        self._mean_record_bytes = 65_536.0  # until it is known: the first poll may meet nothing but large ones
         self._failure: BaseException | None = None
         self._stopping_since: float | None = None
         self.has_left = True
@@ -130,8 +131,7 @@ class Pipeline:
         if self._backpressure.should_wait(self._now()):
             await self._progress.wait(_POLL_S)
         else:
-            most = min(self._settings.max_poll_records, int(_POLL_BYTES / self._mean_record_bytes) + 1)
-            for owner, records in await self._source.poll(most, self._poll_s()):
+            for owner, records in await self._source.poll(self._most_records(), self._poll_s()):
                 self._admit(owner, records)
         now = self._now()
         self._flush(now)
@@ -142,6 +142,12 @@ class Pipeline:
         failure = self._failure or self.membership.fatal
         if failure is not None:
             raise failure
+
+    def _most_records(self) -> int:
+        """How many records one poll may bring: by what they cost of late, no more bytes than there is room for."""
+        room = max(route.room_bytes for route in self._routes)
+        most_bytes = min(_POLL_BYTES, max(room, _LEAST_POLL_BYTES))
+        return min(self._settings.max_poll_records, int(most_bytes / self._mean_record_bytes) + 1)
 
     def _poll_s(self) -> float:
         """How long to wait for records: no longer than the first batch may linger."""
@@ -159,6 +165,10 @@ class Pipeline:
         if owner.restored:
             fresh = leave_out_restored(owner, fresh)
         events, rejected, skipped = route.decode(owner, fresh)
+        size = route.open_bytes_of(events)
+        route.open_bytes += size  # from here on, as they may wait for a batch
+        if fresh:
+            self._note_size(size + _burial_bytes(rejected), len(fresh))
         for batch in route.batcher.add(events, self._now()):
             self._dispatch(route, batch)
         if rejected:
@@ -166,11 +176,16 @@ class Pipeline:
         if skipped:
             route.outcomes.skip(skipped)
 
+    def _note_size(self, size: int, count: int) -> None:
+        """Note what records cost: at once where they grow, or the next poll would bring a thousand of 1 MB."""
+        mean = max(1.0, size / count)
+        self._mean_record_bytes = max(mean, self._mean_record_bytes + (mean - self._mean_record_bytes) / 16)
+
     def _flush(self, now: float) -> None:
-        """Send off the batches that have lingered long enough."""
+        """Send off the batches that have lingered long enough, or leave no room for others."""
         for route in self._routes:
             due_at = route.batcher.due_at
-            if due_at is not None and due_at <= now:
+            if due_at is not None and (due_at <= now or route.is_clogged):
                 self._dispatch(route, route.batcher.flush())
 
     def _flush_all(self) -> None:
@@ -183,12 +198,9 @@ class Pipeline:
                 self._go_on(route, route.order.drop_ending())
 
     def _dispatch(self, route: Route, batch: list[Event]) -> None:
-        """Start a batch's delivery, or put it behind others of its key; from here on its bytes count as open."""
-        size = route.open_bytes_of(batch)
-        route.open_bytes += size
-        self._mean_record_bytes += (size / len(batch) - self._mean_record_bytes) / 16
+        """Start a batch's delivery, or put it behind others of its key."""
         if route.order is None:
-            self._spawn(self._deliver(route, batch, size))
+            self._spawn(self._deliver(route, batch, route.open_bytes_of(batch)))
         else:
             self._go_on(route, route.order.add(*batch))
 
@@ -212,7 +224,7 @@ class Pipeline:
 
     async def _bury(self, route: Route, rejected: list[tuple[Event, Rejection]]) -> None:
         """Dead-letter what was rejected before a request."""
-        size = sum(len(event.record.value() or b"") + _BURIAL_BYTES for event, _ in rejected)
+        size = _burial_bytes(rejected)
         route.open_bytes += size
         route.under_way += len(rejected)
         try:
@@ -273,3 +285,8 @@ class Pipeline:
 
     def _is_done(self) -> bool:
         return all(owner.is_drained and owner.committable is None for owner in self.membership.owners)
+
+
+def _burial_bytes(rejected: Sequence[tuple[Event, Rejection]]) -> int:
+    """What records cost while their dead letters are written; the producer makes a copy of each."""
+    return sum(2 * event.beside_bytes + _BURIAL_BYTES for event, _ in rejected)

@@ -43,6 +43,7 @@ class Responses:
         self._datastream_id = datastream_id
         self._types = types
         self._sink = sink
+        self._room = gate.room
         self._outcomes = outcomes
         self._writing = Writing(
             "responses", "A response cannot be written.", outcomes, gate, wait, tell=outcomes.telemetry.response_failed
@@ -56,6 +57,8 @@ class Responses:
         `on_failure` is called when it begins to wait for the topic. interact takes one event in each request; of more
         the handles would not say which is whose.
         """
+        if self._room is not None:
+            self._room.note(sum(map(len, handles)))
         text, route = json_array(handles, self._types), self._outcomes.route
         for event in events:
             response = self._sink.response(route, self._datastream_id, event.record, request_id, text)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from connector.core.key_order import KeyOrder
+from connector.core.lading import Lading
 from connector.model import Event, Rejection, offset_of
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from connector.outcomes import Outcomes
 
 _COMPANY: Final = 8  # batches: enough for one of them to be good
-_SAMPLES: Final = 16  # how many of the last samples make up a mean
-_HEADER_BYTES: Final = 32  # what a header costs beside its name and value
 BRAKE: Final = "brake"
 """The cause of a hold that is the brake's alone."""
 
@@ -90,8 +89,7 @@ class Route:
         self.events_per_s = 0.0
         """Events that the Edge accepted in a second, as of the last summary."""
         self._decode = decoder.decode
-        self._own_bytes = float(settings.event_overhead_bytes)
-        self._beside_bytes = 0.0
+        self._lading = Lading()
 
     def reads(self, topic: str) -> bool:
         """Whether the topic is one of this route's."""
@@ -100,17 +98,22 @@ class Route:
     @property
     def is_full(self) -> bool:
         """Whether reading more would only pile up what cannot leave."""
-        return self._is_shut or self.held_bytes >= self.settings.max_open_bytes
+        return self._is_shut or self.open_bytes >= self.settings.max_open_bytes
 
     @property
     def has_room(self) -> bool:
         """Whether so much has left that reading on is worth the fetch that a pause threw away."""
-        return not self._is_shut and self.held_bytes <= self.settings.max_open_bytes // 2
+        return not self._is_shut and self.open_bytes <= self.settings.max_open_bytes // 2
 
     @property
-    def held_bytes(self) -> float:
-        """What the open records hold in memory, with the keys and headers that a dead letter would need."""
-        return self.open_bytes * (1.0 + self._beside_bytes / self._own_bytes)
+    def room_bytes(self) -> int:
+        """How many bytes more may be open; none where nothing is read."""
+        return 0 if self.is_paused else max(0, self.settings.max_open_bytes - self.open_bytes)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the batch that is being filled is all that is open, and leaves no room for what it waits for."""
+        return not self.under_way and self.batcher.count > 0 and self.open_bytes >= self.settings.max_open_bytes
 
     @property
     def _is_shut(self) -> bool:
@@ -129,18 +132,20 @@ class Route:
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""
-        return sum([len(event.fragment) for event in events]) + self.settings.event_overhead_bytes * len(events)
+        own = sum([len(event.fragment) + event.beside_bytes for event in events])
+        return own + self.settings.event_overhead_bytes * len(events)
 
     def decode(self, owner: PartitionOffsets, records: Sequence[Record]) -> Decoded:
         """Turn records, whose offsets are open by now, into events, rejections and skipped tombstones."""
         decode = self._decode
+        lading = self._lading.estimate(records[0]) if records else 0
         events: list[Event] = []
         rejected: list[tuple[Event, Rejection]] = []
         skipped: list[Event] = []
         for record in records:
             value = record.value()
             if value is None:
-                event = Event(record, offset_of(record), b"", owner)
+                event = Event(record, offset_of(record), b"", owner, lading)
                 if self.settings.skips_tombstones:
                     skipped.append(event)
                 else:
@@ -148,36 +153,13 @@ class Route:
                 continue
             fragment = decode(value, record)
             if isinstance(fragment, bytes):
-                events.append(Event(record, record.offset(), fragment, owner))  # type: ignore[arg-type] # it was read
+                beside = lading if fragment is value else lading + len(value)
+                events.append(Event(record, record.offset(), fragment, owner, beside))  # type: ignore[arg-type] # was read
             else:
-                rejected.append((Event(record, offset_of(record), b"", owner), fragment))
+                rejected.append((Event(record, offset_of(record), b"", owner, lading + len(value)), fragment))
         self.counts.records += len(records)
-        self._weigh(records)
         self.outcomes.brake.note(decoded=len(events))
         return Decoded(events, rejected, skipped)
-
-    def _weigh(self, records: Sequence[Record]) -> None:
-        """Learn from one of some records what they weigh beside their events.
-
-        To read the headers of each would cost as much as to decode it. Unread they weigh just as much, and would fill
-        memory in an outage while the open bytes look small.
-        """
-        if not records:
-            return
-        record = records[self.counts.records % len(records)]
-        own = len(record.value() or b"") + self.settings.event_overhead_bytes
-        self._own_bytes += (own - self._own_bytes) / _SAMPLES
-        self._beside_bytes += (_bytes_beside(record) - self._beside_bytes) / _SAMPLES
-
-
-def _bytes_beside(record: Record) -> int:
-    """What a record's key and headers hold in memory."""
-    try:
-        headers = record.headers() or ()
-    except (SystemError, UnicodeError):  # Kafka's client cannot read them, because a name is not UTF-8
-        headers = ()
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return len(record.key() or b"") + sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in pairs)
 
 
 def _matches(wanted: str, topic: str) -> bool:

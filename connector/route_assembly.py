@@ -15,6 +15,7 @@ from connector.brake import RouteBrake
 from connector.burial import Burial
 from connector.config import Config, Endpoint, MissingId, Order, Tombstone
 from connector.config import Route as RouteConfig
+from connector.core.answer_room import AnswerRoom
 from connector.core.batcher import Batcher, BatchLimits
 from connector.core.brake import BrakeLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
@@ -113,7 +114,12 @@ def _gate(config: Config, route: RouteConfig, shared: Shared) -> Gate:
         probe_interval_s=config.edge.probe_interval_ms / 1000,
         clock=shared.surroundings.monotonic_s,
         budget=shared.budget,
+        room=AnswerRoom(_max_open_bytes(config) // 2) if route.responses else None,
     )
+
+
+def _max_open_bytes(config: Config) -> int:
+    return config.consume.max_open_bytes // len(config.routes)
 
 
 def _brake_limits(config: Config) -> BrakeLimits:
@@ -145,7 +151,7 @@ def _route_settings(config: Config, route: RouteConfig) -> RouteSettings:
     return RouteSettings(
         name=route.name,
         topics=route.topics,
-        max_open_bytes=config.consume.max_open_bytes // len(config.routes),
+        max_open_bytes=_max_open_bytes(config),
         # An event of a batch costs Kafka's object and ours; one that is a request of its own also costs a task.
         event_overhead_bytes=400 if route.endpoint is Endpoint.COLLECT else 4096,
         skips_tombstones=route.event.tombstone is Tombstone.SKIP,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from connector.logs import log_output
+
 if TYPE_CHECKING:
     from connector.assembly import Assembly
     from connector.route import Route
@@ -19,6 +21,7 @@ class Summary:
         self._totals_before: dict[str, int] = {}
         self._accepted_before: dict[str, int] = {}
         self._told_at = 0.0
+        self._dropped_lines_told = 0
         self._moved_at: dict[tuple[str, int], tuple[int | None, float]] = {}
 
     async def run(self) -> None:
@@ -32,6 +35,7 @@ class Summary:
         """Tell now, and remind of brakes that wait for a person."""
         for route in self._assembly.routes:
             route.outcomes.brake.remind()
+        self._tell_dropped_lines()
         now = asyncio.get_running_loop().time()
         seconds, self._told_at = max(now - self._told_at, 0.001), now
         totals = self._totals()
@@ -55,6 +59,13 @@ class Summary:
             braked=[route.settings.name for route in routes if route.gate.is_braked],
             routes={route.settings.name: _figures(route) for route in routes},
         )
+
+    def _tell_dropped_lines(self) -> None:
+        """Tell of log lines that are missing, once lines can be written again: this one would be missing too."""
+        output = log_output()
+        if output is not None and output.dropped_lines > self._dropped_lines_told and not output.is_stuck:
+            count, self._dropped_lines_told = output.dropped_lines - self._dropped_lines_told, output.dropped_lines
+            self._assembly.telemetry.log_lines_dropped(count)
 
     def _totals(self) -> dict[str, int]:
         names = ("accepted", "dead_lettered", "requests", "request_bytes", "resends", "possible_duplicates")

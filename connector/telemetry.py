@@ -70,6 +70,15 @@ class Telemetry(KafkaTelemetry):
         """The status server takes requests."""
         self._log.info("status_listening", address=address)
 
+    def file_limit_low(self, limit: int, *, needed: int) -> None:
+        """So few files may be open that connections to the Edge may fail; what fails so is sent again."""
+        remedy = "Raise the limit of open files (ulimit -n, LimitNOFILE) or lower edge.max_in_flight."
+        self._log.warning("file_limit_low", limit=limit, needed=needed, remedy=remedy)
+
+    def log_lines_dropped(self, count: int) -> None:
+        """Lines could not be written: nobody read them, or a disk was full. Delivery went on; told once it is over."""
+        self._log.warning("log_lines_dropped", count=count)
+
     def summary(self, **figures: object) -> None:
         """What happened since the summary before: rates, lag, in flight, faults."""
         self._log.info("summary", **figures)

@@ -16,6 +16,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from connector.adapters.confirmed_producer import Destination
 from connector.adapters.whole_or_parts import Outgoing, RecordWrite, RecordWriter
+from connector.core.lading import read_headers
 
 if TYPE_CHECKING:
     import logging
@@ -87,8 +88,5 @@ def _dead_letter(route: str, datastream: str, record: Record, rejection: Rejecti
 
 def _own_headers(record: Record) -> HeaderList | None:
     """The record's headers, or None if Kafka's client cannot read them: it wants each name to be UTF-8."""
-    try:
-        headers = record.headers() or []
-    except (SystemError, UnicodeError):
-        return None
+    headers = read_headers(record)
     return list(headers.items()) if isinstance(headers, dict) else headers

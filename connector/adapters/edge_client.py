@@ -21,6 +21,7 @@ from yarl import URL
 from connector.adapters.http_connections import end_connection, new_session
 from connector.core.codes import NoAnswer
 from connector.core.request_ids import is_anothers
+from connector.core.retry import by_the_answers_clock
 from connector.core.verdict import Answer
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # interact's decisions may carry content; nothing else is large
 _REQUEST_ID: Final = "requestId="  # a URL ends with it, and with the id
+_CONNECT_FAULTS: Final = {
+    errno.ECONNREFUSED: NoAnswer.REFUSED,
+    errno.EMFILE: NoAnswer.NO_FILES,
+    errno.ENFILE: NoAnswer.NO_FILES,
+}
 _HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "xdm-connector"}
 
 
@@ -66,7 +72,10 @@ class EdgeClient:
                 if is_anothers(answer, url.rpartition(_REQUEST_ID)[2]):
                     end_connection(response)  # its own answer may still come there, and is not the next one's
                     return NoAnswer.ANOTHERS
-                return Answer(status=response.status, body=answer, retry_after=response.headers.get("Retry-After"))
+                retry_after = response.headers.get("Retry-After")
+                if retry_after is not None:
+                    retry_after = by_the_answers_clock(retry_after, response.headers.get("Date"))
+                return Answer(status=response.status, body=answer, retry_after=retry_after)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _no_answer(error)
 
@@ -117,12 +126,15 @@ class EdgeClient:
 async def _read(content: aiohttp.StreamReader) -> bytes | None:
     """Read a whole answer, or None if it is longer than any answer should be."""
     body = await content.read(_MAX_ANSWER_BYTES)
+    if content.at_eof():
+        return body
+    pieces, size = [body], len(body)
     while not content.at_eof():
-        more = await content.read(_MAX_ANSWER_BYTES)
-        body += more
-        if len(body) > _MAX_ANSWER_BYTES:
+        pieces.append(await content.read(_MAX_ANSWER_BYTES))
+        size += len(pieces[-1])
+        if size > _MAX_ANSWER_BYTES:
             return None
-    return body
+    return b"".join(pieces)
 
 
 def _no_answer(error: Exception) -> NoAnswer:
@@ -135,7 +147,7 @@ def _no_answer(error: Exception) -> NoAnswer:
         case aiohttp.ConnectionTimeoutError():
             return NoAnswer.CONNECT_TIMEOUT
         case aiohttp.ClientConnectorError():
-            return NoAnswer.REFUSED if error.os_error.errno == errno.ECONNREFUSED else NoAnswer.UNREACHABLE
+            return _CONNECT_FAULTS.get(error.os_error.errno or 0, NoAnswer.UNREACHABLE)
         case TimeoutError():
             return NoAnswer.TIMEOUT
         case aiohttp.ClientPayloadError():

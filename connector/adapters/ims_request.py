@@ -18,7 +18,7 @@ import orjson
 from connector.adapters.http_connections import new_session
 from connector.config import Secret
 from connector.config.secret import is_header_safe
-from connector.core.retry import retry_after_s
+from connector.core.retry import by_the_answers_clock, retry_after_s
 from connector.core.token_pace import RETRY_AFTER_MAX_S
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ async def ask_for_token(request: TokenRequest, secret: Secret) -> Grant | Failur
             new_session(aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
             session.post(request.url, data=_form(request, secret), allow_redirects=False) as response,
         ):
-            status, retry_after = response.status, response.headers.get("Retry-After")
+            status, headers = response.status, response.headers
+            retry_after = by_the_answers_clock(headers.get("Retry-After"), headers.get("Date"))
             body = await _read(response.content)
     except Exception as error:  # noqa: BLE001 - one that went on would show the form to whoever prints its frames
         cause = f"unreachable_{type(error).__name__}"

@@ -35,6 +35,8 @@ _CONSUMER_DEFAULTS: Final[dict[str, Any]] = {
     "reconnect.backoff.max.ms": 5000,
     # Bounds what librdkafka reads ahead over all partitions; its default of 64 MB doubles the process.
     "queued.max.messages.kbytes": 16384,
+    # One answer of a broker may exceed that bound by all of itself; the default is 50 MB.
+    "fetch.max.bytes": 8_388_608,
     # When a partition's queue was full, its next fetch waits this long. At the default of 1000 ms a fast
     # consumer stands still most of the time.
     "fetch.queue.backoff.ms": 20,

@@ -6,10 +6,14 @@ is Prometheus' text; `/status` is the same as JSON for people. No secret and no 
 `POST /release?route=NAME` releases the brake of a route, and never another hold. It needs a header that no web page can
 send to another origin without asking first, so a page that somebody has open cannot do it by accident. It is no
 protection from those who can reach the port: who may is decided by where it listens.
+
+Clients that hang cost a bounded number of connections, the oldest of which goes when another one comes: so probes get
+through, delivery keeps its files, and a stop does not wait for them.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -17,14 +21,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from connector.config import Listen
 from connector.metrics import ConnectorMetrics
 
 if TYPE_CHECKING:
     from connector.assembly import Assembly
-    from connector.config import Listen
     from connector.core.brake import Trip
 
 RELEASE_HEADER: Final = ("X-XDM-Connector", "release")
+MOST_CONNECTIONS: Final = 32
+_SHUTDOWN_S: Final = 1.0  # for answers under way; the library's minute would outlast an orchestrator's patience
 
 
 class StatusServer:
@@ -36,6 +42,7 @@ class StatusServer:
         self._registry = CollectorRegistry()
         self._registry.register(ConnectorMetrics(assembly))
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -53,16 +60,37 @@ class StatusServer:
                 web.post("/release", self._release),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.address.host, self.address.port).start()
-        host, port = self._runner.addresses[0][:2]
-        self._assembly.telemetry.status_listening(f"{host}:{port}")
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._admit, self.address.host, self.address.port)
+        self._assembly.telemetry.status_listening(str(self.bound))
+
+    @property
+    def bound(self) -> Listen:
+        """Where it listens, with the port that the operating system chose where the config leaves that to it."""
+        if self._listener is None:
+            return self.address
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return Listen(host=host, port=port)
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _admit(self) -> asyncio.BaseProtocol:
+        """Take one more connection, in the place of the oldest if there are too many."""
+        server = self._runner.server if self._runner is not None else None
+        if server is None:
+            raise AssertionError("it listens only after the set-up")
+        connections = server.connections
+        for oldest in connections[: max(0, len(connections) - MOST_CONNECTIONS + 1)]:
+            if oldest.transport is not None:
+                oldest.transport.abort()
+        return server()
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -61,8 +61,12 @@ class Consume(Section):
     """The most records taken from Kafka's client at a time."""
 
     max_open_bytes: Int = Field(67_108_864, ge=1_048_576, le=17_179_869_184)
-    """The most bytes of records that are read and not settled. Beyond it reading waits, so it bounds memory through
-    any outage."""
+    """The most bytes of records that are read and not settled, with their keys, their headers (judged by samples) and
+    what is made of them. Beyond it reading waits, so it bounds memory through any outage. The whole process stays
+    within 100 MB + 1.5 * (this + `queued.max.messages.kbytes` + `fetch.max.bytes`) + `edge.max_in_flight` *
+    `batch.max_bytes`; the two of `kafka` are 16 MB and 8 MB unless set, so with the defaults that is 250 MB.
+    Compressed topics take more: `fetch.max.bytes` counts what is compressed. Half of this again bounds the answers that
+    wait for a `responses` topic, as long as none is many times larger than those before."""
 
     commit_interval_ms: Int = Field(500, ge=10, le=60_000)
     """How often settled offsets are committed. A crash repeats what was settled since the last commit; a commit costs

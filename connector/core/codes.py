@@ -142,6 +142,7 @@ class NoAnswer(StrEnum):
     TLS = "tls_failed"
     CONNECT_TIMEOUT = "connect_timeout"
     UNREACHABLE = "unreachable"
+    NO_FILES = "too_few_files"
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     HALF_ANSWER = "half_answer"
@@ -159,7 +160,12 @@ NO_ANSWERS: dict[NoAnswer, Row] = {
         "Check the certificate, this machine's clock, and proxies in between.",
     ),
     NoAnswer.CONNECT_TIMEOUT: Row(Action.RETRY, "No connection in time.", "Check the network path and firewalls."),
-    NoAnswer.UNREACHABLE: Row(Action.RETRY, "The host cannot be reached.", "Check the network path and file limits."),
+    NoAnswer.UNREACHABLE: Row(Action.RETRY, "The host cannot be reached.", "Check the network path."),
+    NoAnswer.NO_FILES: Row(
+        Action.RETRY,
+        "This process may open no more files, and a connection is one.",
+        "Raise the limit of open files (ulimit -n, LimitNOFILE), or lower edge.max_in_flight.",
+    ),
     NoAnswer.TIMEOUT: Row(Action.RETRY, "No answer in time.", "If this lasts, raise edge.timeout_ms."),
     NoAnswer.DISCONNECTED: Row(Action.RETRY, "The connection closed before an answer.", _WAIT),
     NoAnswer.HALF_ANSWER: Row(Action.RETRY, "The answer broke off.", _WAIT),
@@ -172,7 +178,16 @@ NO_ANSWERS: dict[NoAnswer, Row] = {
     ),
 }
 
-NOT_SENT = frozenset({NoAnswer.REFUSED, NoAnswer.DNS, NoAnswer.TLS, NoAnswer.CONNECT_TIMEOUT, NoAnswer.UNREACHABLE})
+NOT_SENT = frozenset(
+    {
+        NoAnswer.REFUSED,
+        NoAnswer.DNS,
+        NoAnswer.TLS,
+        NoAnswer.CONNECT_TIMEOUT,
+        NoAnswer.UNREACHABLE,
+        NoAnswer.NO_FILES,
+    }
+)
 """No body left this process: sending again cannot double anything. All others are ambiguous."""
 
 FOREIGN_REMEDY = "Find out what answers in the Edge's place: a proxy, a captive portal or a wrong edge.base_url."

@@ -51,12 +51,28 @@ def retry_after_s(header: str | None, *, now_unix_s: float, max_s: float) -> flo
     text = header.strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:18]), max_s)
+    moment = _unix_s(text)
+    return None if moment is None else min(max(moment - now_unix_s, 0.0), max_s)
+
+
+def by_the_answers_clock(retry_after: str | None, date: str | None) -> str | None:
+    """Retry-After in seconds where it is a date and the answer says when it left; else as it is.
+
+    Both moments are then of one clock. Held against this machine's own, which may be an hour off, the date would ask
+    for no wait at all, or for the longest.
+    """
+    if retry_after is None or date is None or (moment := _unix_s(retry_after)) is None:
+        return retry_after
+    left_at = _unix_s(date)
+    return retry_after if left_at is None else str(max(moment - left_at, 0))
+
+
+def _unix_s(date: str) -> int | None:
+    """A date of HTTP in seconds since the epoch, None where it is none."""
     try:
-        moment = parsedate_to_datetime(text)
-        delta = timegm(moment.utctimetuple()) - now_unix_s
+        return timegm(parsedate_to_datetime(date.strip()).utctimetuple())
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return min(max(delta, 0.0), max_s)
 
 
 class WaitForEdge(wait_base):

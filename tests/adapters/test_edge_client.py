@@ -73,6 +73,19 @@ async def test_retry_after_comes_back_as_it_was_sent() -> None:
     assert answer == Answer(status=503, body=b"later", retry_after="Wed, 21 Oct 2065 07:28:00 GMT")
 
 
+async def test_a_date_in_retry_after_is_held_against_the_servers_clock() -> None:
+    """Clock step: this machine's clock may be hours off; the answer says by which one its date is meant."""
+
+    async def busy(peer: Peer) -> None:
+        await peer.receive()
+        dates = ("Date: Wed, 21 Oct 2065 07:27:00 GMT", "Retry-After: Wed, 21 Oct 2065 07:28:00 GMT")
+        await peer.answer("503 Busy", b"later", *dates)
+
+    async with edge_client() as client, raw_server(busy) as server:
+        answer = await client.post(server.url, BODY, {})
+    assert answer == Answer(status=503, body=b"later", retry_after="60")
+
+
 async def test_a_redirect_is_an_answer_and_not_followed() -> None:
     """A POST that follows a redirect may turn into a GET, or carry the token to a stranger."""
 

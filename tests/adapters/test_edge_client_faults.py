@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
 import ssl
 import sys
@@ -14,6 +16,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connector.core.codes import NOT_SENT, NoAnswer
+from connector.core.verdict import Answer
 from tests.adapters.http_clients import BODY, edge_client
 from tests.adapters.raw_server import ACCEPTED, WHOLE_ANSWER, raw_server
 
@@ -161,6 +164,12 @@ async def answer_nothing(peer: Peer) -> None:
     await peer.hang()
 
 
+async def answer_well(peer: Peer) -> None:
+    await peer.receive()
+    await peer.send(WHOLE_ANSWER)
+    await peer.hang()
+
+
 async def answer_drop_by_drop(peer: Peer) -> None:
     await peer.receive()
     for byte in WHOLE_ANSWER:
@@ -245,6 +254,23 @@ async def test_a_host_without_a_route_is_unreachable() -> None:
     """The kernel itself refuses: nothing was sent."""
     async with edge_client() as client:
         assert await client.post("http://255.255.255.255:9/", BODY, {}) is NoAnswer.UNREACHABLE
+
+
+async def test_a_socket_that_cannot_be_opened_sends_nothing() -> None:
+    """fd limit: with no more files to open the cause is named, and once some are closed requests go out again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with edge_client() as client, raw_server(answer_well) as server:
+        next_file = os.open("/dev/null", os.O_RDONLY)
+        os.close(next_file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, hard))
+        try:
+            answer = await client.post(server.url, BODY, {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert answer is NoAnswer.NO_FILES
+        assert server.received == []
+        assert await client.post(server.url, BODY, {}) == Answer(status=202, body=ACCEPTED)
+    assert NoAnswer.NO_FILES in NOT_SENT
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:

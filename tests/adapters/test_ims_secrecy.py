@@ -194,8 +194,7 @@ async def test_the_status_port_shows_neither(monkeypatch: pytest.MonkeyPatch, tm
         assembly.routes[0].gate.close("token_invalid_client", "prober")
         server = StatusServer(assembly, Listen(host="127.0.0.1", port=0))
         await server.start()
-        assert server._runner is not None
-        url = f"http://127.0.0.1:{server._runner.addresses[0][1]}"
+        url = f"http://{server.bound}"
         async with aiohttp.ClientSession() as session:
             shown = ""
             for path in ("/metrics", "/status", "/readyz", "/healthz"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 
 from connector.adapters.release_request import ask_release
-from connector.adapters.status_server import StatusServer
+from connector.adapters.status_server import MOST_CONNECTIONS, StatusServer
 from connector.assembly import assemble
 from connector.config import Listen
 from connector.core.rate import PLANNED_PART
@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
 RELEASE = {"X-XDM-Connector": "release"}
 SECOND_ROUTE = {"name": "app", "topics": ["xdm.app"], "datastream_id": "d"}
-OF_THE_PROCESS = {"commits", "commit_failures", "rebalances", "source_faults", "partitions", "open_records"}
+OF_THE_PROCESS = {
+    "commits",
+    "commit_failures",
+    "rebalances",
+    "source_faults",
+    "partitions",
+    "open_records",
+    "log_lines_dropped",
+}
 
 
 class QuietSource:
@@ -55,9 +63,8 @@ async def listening(assembly: Assembly) -> AsyncIterator[str]:
     """The address of a status server."""
     server = StatusServer(assembly, Listen(host="127.0.0.1", port=0))
     await server.start()
-    assert server._runner is not None
     try:
-        yield f"http://127.0.0.1:{server._runner.addresses[0][1]}"
+        yield f"http://{server.bound}"
     finally:
         await server.close()
 
@@ -273,3 +280,35 @@ async def test_a_taken_port_is_an_error_of_the_start(assembly: Assembly) -> None
         with pytest.raises(OSError, match="in use"):
             await second.start()
         await second.close()
+
+
+async def test_clients_that_hang_keep_nobody_out(assembly: Assembly) -> None:
+    """Hundreds of connections that never send a whole request: the oldest go, and probes are answered at once."""
+    async with listening(assembly) as address:
+        host, port = address.removeprefix("http://").split(":")
+        hanging = [await asyncio.open_connection(host, int(port)) for _ in range(3 * MOST_CONNECTIONS)]
+        for _, writer in hanging:
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost:")
+        assert (await get(f"{address}/healthz"))[0] == 200
+        async with asyncio.timeout(30):
+            for reader, _ in hanging[:MOST_CONNECTIONS]:
+                with suppress(ConnectionError):
+                    assert await reader.read() == b"", "the oldest are closed"
+        for _, writer in hanging:
+            writer.close()
+
+
+async def test_a_stop_does_not_wait_for_an_answer_that_nobody_reads(
+    assembly: Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that asks and never reads is cut off when the server closes."""
+    whole = b"x" * 50_000_000  # more than the system takes off the server's hands
+    monkeypatch.setattr("connector.adapters.status_server.generate_latest", lambda _: whole)
+    async with listening(assembly) as address:
+        host, port = address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.read(8)).startswith(b"HTTP")
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 30, "the library would wait for a minute"
+    writer.close()

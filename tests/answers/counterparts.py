@@ -7,6 +7,7 @@ how often it accepted each event.
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import aiohappyeyeballs
 import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -183,6 +185,7 @@ class Unreachable(Enum):
     SILENT_NAME_SERVER = auto()
     NO_ROUTE = auto()
     NOT_TRUSTED = auto()
+    NO_FILES = auto()
 
     def open(self, monkeypatch: pytest.MonkeyPatch) -> AbstractAsyncContextManager[Counterpart]:
         """A server that is well, and cannot be reached until it is mended."""
@@ -193,6 +196,8 @@ class Unreachable(Enum):
                 return _not_trusted(monkeypatch)
             case Unreachable.NO_SUCH_NAME | Unreachable.SILENT_NAME_SERVER | Unreachable.NO_ROUTE:
                 return _not_found(self, monkeypatch)
+            case Unreachable.NO_FILES:
+                return _no_files(monkeypatch)
 
 
 @asynccontextmanager
@@ -255,4 +260,21 @@ async def _not_found(kind: Unreachable, monkeypatch: pytest.MonkeyPatch) -> Asyn
     monkeypatch.setattr("aiohttp.connector.DefaultResolver", Names)
     async with raw_server(wire.serve) as server:
         wire.base_url = f"http://localhost:{server.port}"
+        yield wire
+
+
+@asynccontextmanager
+async def _no_files(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Counterpart]:
+    """A server to which no socket can be opened until files are closed."""
+    wire = _Wire(OnTheWire(_nothing))
+    connect = aiohappyeyeballs.start_connection
+
+    async def start_connection(*arguments: Any, **options: Any) -> socket.socket:  # noqa: ANN401 - handed on
+        if wire.is_broken:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await connect(*arguments, **options)
+
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", start_connection)
+    async with raw_server(wire.serve) as server:
+        wire.base_url = f"http://127.0.0.1:{server.port}"
         yield wire

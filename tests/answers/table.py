@@ -113,6 +113,7 @@ def _missing() -> Iterator[Row]:
         (NoAnswer.DNS, Unreachable.NO_SUCH_NAME),
         (NoAnswer.TLS, Unreachable.NOT_TRUSTED),
         (NoAnswer.UNREACHABLE, Unreachable.NO_ROUTE),
+        (NoAnswer.NO_FILES, Unreachable.NO_FILES),
     ):
         yield Row(covers=answered, fault=fault, fates=each(Retried(answered.value)))
     silent = Unreachable.SILENT_NAME_SERVER

@@ -17,7 +17,11 @@ import orjson
 POISON_MARK = "a poisonous payload"
 _BAD_EVERY = 100
 _TOMBSTONE_EVERY = 500
-_LARGE_BYTES = 80_000
+_OVERSIZE_BYTES = 80_000
+_LARGE_BYTES = 60_000
+_HUGE_BYTES = 950_000
+_LADING_BYTES = 100_000
+_DECISION_BYTES = 500_000
 
 
 class Kind(Enum):
@@ -26,7 +30,7 @@ class Kind(Enum):
     GOOD = auto()
     NOT_JSON = auto()
     """Rejected before a request."""
-    LARGE = auto()
+    OVERSIZE = auto()
     """Rejected before a request, and larger than a topic with little room takes at once."""
     NAMED = auto()
     """Refused by the Edge with its `#index` (EXEG-0304-400)."""
@@ -36,7 +40,19 @@ class Kind(Enum):
     """Refused by a fault of the Edge (`POISON_FAULT`) without an index (EXEG-0102-400)."""
     TOMBSTONE = auto()
     """No value: skipped."""
+    LARGE = auto()
+    """Good, nearly as large as a request may be, and bare XDM: its fragment is no part of the record."""
+    LADEN = auto()
+    """Good and small, with headers that are many times larger."""
+    TALKED_ABOUT = auto()
+    """Good and small; the answer to it is large where it is sent to interact."""
+    HUGE = auto()
+    """About a megabyte, so rejected before a request."""
 
+
+GOOD_KINDS = frozenset({Kind.GOOD, Kind.LARGE, Kind.LADEN, Kind.TALKED_ABOUT})
+UNSENT_KINDS = frozenset({Kind.NOT_JSON, Kind.OVERSIZE, Kind.HUGE})
+"""Rejected before a request."""
 
 BAD_KINDS = (Kind.NOT_JSON, Kind.NAMED, Kind.UNNAMED, Kind.POISON)
 
@@ -48,15 +64,13 @@ POISON_FAULT = {
 
 CODES = {
     Kind.NOT_JSON: "not_json",
-    Kind.LARGE: "too_large",
+    Kind.OVERSIZE: "too_large",
     Kind.NAMED: "EXEG-0304-400",
     Kind.UNNAMED: "EXEG-0305-400",
     Kind.POISON: "EXEG-0102-400",
+    Kind.HUGE: "too_large",
 }
 """What a dead letter of each kind names as its cause."""
-
-BEFORE_A_REQUEST = frozenset({Kind.NOT_JSON, Kind.LARGE})
-"""What is rejected without asking the Edge."""
 
 
 def all_good(_: int) -> Kind:
@@ -86,6 +100,8 @@ def make_record(run: str, number: int, kind: Kind) -> Made:
     event = _event(run, number, kind)
     variety = number % 20 if kind is Kind.GOOD else 0
     written = orjson.loads(orjson.dumps(event))
+    if kind is Kind.LARGE:
+        written = written["xdm"]
     if variety == 5:
         del event["data"]
         written = written["xdm"]
@@ -107,14 +123,21 @@ def _event(run: str, number: int, kind: Kind) -> dict[str, dict[str, Any]]:
     if kind is Kind.POISON:
         payload = POISON_MARK
     if kind is Kind.LARGE:
-        payload = random.Random(number).randbytes(_LARGE_BYTES // 2).hex()  # what does not compress away
+        xdm = {"_id": f"{run}-{number}", "identityMap": {"CRMID": [{"id": f"visitor-{number % 997}", "primary": True}]}}
+        return {"xdm": {**xdm, "payload": f"{number:09d} " * (_LARGE_BYTES // 10)}}
+    if kind is Kind.OVERSIZE:
+        payload = random.Random(number).randbytes(_OVERSIZE_BYTES // 2).hex()  # what does not compress away
+    if kind is Kind.HUGE:
+        payload = f"{number:09d} " * (_HUGE_BYTES // 10)
     identities: dict[str, Any] = {"CRMID": [{"id": f"visitor-{number % 997}", "primary": True}]}
     if kind is Kind.NAMED:
         identities["CRMID"][0]["authenticatedState"] = "perhaps"
     if kind is Kind.UNNAMED:
         identities["ECID"] = [{"id": "12345"}]
     xdm = {"_id": f"{run}-{number}", "eventType": "web.webpagedetails.pageViews", "identityMap": identities}
-    data = {"run": run, "number": number, "payload": payload, "crc32": zlib.crc32(payload.encode())}
+    data: dict[str, Any] = {"run": run, "number": number, "payload": payload, "crc32": zlib.crc32(payload.encode())}
+    if kind is Kind.TALKED_ABOUT:
+        data["decision_bytes"] = _DECISION_BYTES
     return {"xdm": xdm, "data": data}
 
 
@@ -130,7 +153,9 @@ def _key(number: int) -> bytes | None:
 
 
 def _headers(number: int, kind: Kind) -> list[tuple[str, str | bytes | None]] | None:
-    if kind in {Kind.GOOD, Kind.TOMBSTONE}:
+    if kind in {Kind.GOOD, Kind.TOMBSTONE, Kind.LARGE, Kind.TALKED_ABOUT}:
         return None
+    if kind is Kind.LADEN:
+        return [("lading", b"%09d " % number * (_LADING_BYTES // 10))]
     # Twice the same name, no value, bytes that are no text, and a name that the dead letter uses too.
     return [("a", b"1"), ("a", b"\xff\x00"), ("b", None), ("xdm.error.route", str(number).encode())]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME
 
-from tests.faults.events import BEFORE_A_REQUEST, CODES, Kind, expected_crc32, make_record
+from tests.faults.events import CODES, GOOD_KINDS, UNSENT_KINDS, Kind, expected_crc32, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -125,7 +125,7 @@ def _expected(record: Sent) -> tuple[str, int]:
 
 
 def _judge(record: Sent, accepted: Accepted | None, crc32: int, findings: Findings, *, is_buried: bool) -> None:
-    if record.kind is Kind.GOOD:
+    if record.kind in GOOD_KINDS:
         if is_buried:
             findings.wrongly_dead_lettered.append(record)
         elif accepted is None:
@@ -175,7 +175,7 @@ def _faults(
     letter: Whole, own: list[tuple[str, str | bytes | None]], added: Mapping[str, str], record: Sent
 ) -> list[str]:
     made = make_record(record.run, record.number, record.kind)
-    wanted = _REQUIRED_HEADERS | (frozenset() if record.kind in BEFORE_A_REQUEST else _REQUEST_HEADERS)
+    wanted = _REQUIRED_HEADERS | (frozenset() if record.kind in UNSENT_KINDS else _REQUEST_HEADERS)
     checks = {
         "key": letter.key() == record.key,
         "value": letter.value() == made.value,
@@ -184,6 +184,6 @@ def _faults(
         "names of added headers": added.keys() == wanted,
         "prefix of added headers": all(_ADDED.match(name) for name in added),
         "code": added.get("xdm.error.code") == CODES.get(record.kind),
-        "stage": added.get("__connect.errors.stage") == ("decode" if record.kind in BEFORE_A_REQUEST else "deliver"),
+        "stage": added.get("__connect.errors.stage") == ("decode" if record.kind in UNSENT_KINDS else "deliver"),
     }
     return [f"{name}: {letter.key()!r} {own} {dict(added)}" for name, is_right in checks.items() if not is_right]

@@ -7,6 +7,7 @@ that nobody stopped; `findings` adds everything up. Nothing here is faulted by i
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import time
 from functools import partial
@@ -21,7 +22,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from tests.faults.child import Child
-from tests.faults.edge_process import COMMAND, EdgeControl
+from tests.faults.edge_process import COMMAND, HOST, EdgeControl
 from tests.faults.events import Kind, all_good
 from tests.faults.feed import Feed
 from tests.faults.oracle import Findings, reconcile, unexplained_duplicates
@@ -68,12 +69,16 @@ class Rig:
 
     # Processes
 
-    def start(self, *layers: Settings) -> Child:
-        """Start a connector with the rig's configuration, and each layer laid over it in turn."""
+    def start(self, *layers: Settings, through: str = 'exec "$@"') -> Child:
+        """Start a connector with the rig's configuration, and each layer laid over it in turn.
+
+        `through` is a shell command that becomes the connector (`"$@"`), with other limits or another standard error.
+        """
         name = f"connector-{len(self.connectors) + 1}"
         path = self._directory / f"{name}.yaml"
         path.write_text(yaml.safe_dump(self.settings(*layers), sort_keys=False), encoding="utf-8")
-        child = Child(name, [CONNECTOR, "run", "--config", str(path)], self._directory / f"{name}.log")
+        command = ["sh", "-c", through, "sh", CONNECTOR, "run", "--config", str(path)]
+        child = Child(name, command, self._directory / f"{name}.log")
         self.connectors.append(child)
         return child
 
@@ -219,6 +224,13 @@ class Rig:
             assert time.monotonic() < deadline, "the local Edge does not start"
             time.sleep(_POLL_S)
         return int(ready[1])
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        return int(taken.getsockname()[1])
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:

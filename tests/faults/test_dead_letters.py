@@ -44,7 +44,7 @@ AUTHORIZED = {
     }
 }
 MAX_OPEN_BYTES = 1_048_576
-BAD = (Kind.NOT_JSON, Kind.NAMED, Kind.UNNAMED, Kind.LARGE)
+BAD = (Kind.NOT_JSON, Kind.NAMED, Kind.UNNAMED, Kind.OVERSIZE)
 
 
 def some_bad(number: int) -> Kind:
@@ -141,7 +141,7 @@ def test_an_event_that_is_too_large_for_the_topic_stops_nobody(rig: Rig) -> None
     assert connector.lines("route_held") == []
     rig.findings().assert_clean(max_duplicates=0, max_repeated_dead_letters=0)
     parts = [letter.parts for letter in rig.dead_letters()]
-    assert sum(count > 1 for count in parts) == rig.feed.count(Kind.LARGE) > 0
+    assert sum(count > 1 for count in parts) == rig.feed.count(Kind.OVERSIZE) > 0
 
 
 def test_a_topic_that_takes_not_even_the_headers_holds_the_route(rig: Rig) -> None:

@@ -44,6 +44,13 @@ _MAY_IMPORT_AIOHTTP: Final = (
     "adapters/status_server.py",
     "local/",
 )
+_WALL_CLOCKS: Final = {"time": {"time", "time_ns"}, "datetime": {"now", "utcnow", "today"}, "date": {"today"}}
+_MAY_READ_THE_WALL_CLOCK: Final = (
+    "assembly.py",  # hands it to deliveries: the times in dead letters, and Retry-After where the answer has no clock
+    "adapters/ims_request.py",  # Retry-After of the token endpoint, likewise
+    "local/",
+)
+
 _MAY_IMPORT_KAFKA: Final = (
     "adapters/",
     "local/",
@@ -224,3 +231,17 @@ def test_every_telemetry_event_is_explained() -> None:
 
 def _is_event(name: str, member: object) -> bool:
     return callable(member) and not name.startswith("_")
+
+
+def test_no_timer_reads_the_wall_clock() -> None:
+    """Clock step: what waits counts monotonic seconds, so an hour more or less moves only times that are shown."""
+    found = [
+        f"connector/{file}:{_line(node)} reads the wall clock"
+        for file, tree in _sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.attr in _WALL_CLOCKS.get(node.value.id, ())
+        and not file.startswith(_MAY_READ_THE_WALL_CLOCK)
+    ]
+    assert not found, "\n".join(found)

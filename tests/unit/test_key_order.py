@@ -183,7 +183,7 @@ async def test_what_waits_counts_as_open() -> None:
     """An event behind another of its key fills the route as one under way does, until it ends."""
     ordered = OrderedRoute([b"a"] * 5, lambda _: accepted())
     await ordered.scene.edge.until_sent(1)
-    each = len(fragment_of(0)) + _OVERHEAD_BYTES
+    each = len(fragment_of(0)) + len(b"a") + _OVERHEAD_BYTES
     assert ordered.route.open_bytes == 5 * each
     await ordered.scene.edge.until_sent(2)
     assert ordered.route.open_bytes == 4 * each
@@ -211,7 +211,7 @@ async def test_a_stop_gives_back_at_once_what_only_waits() -> None:
     await ordered.scene.edge.until_sent(2)
     ordered.pipeline.stop()
     assert ordered.owner.under_way_count == 3
-    assert ordered.route.open_bytes == 3 * (len(fragment_of(0)) + _OVERHEAD_BYTES)
+    assert ordered.route.open_bytes == 3 * (len(fragment_of(0)) + len(b"a") + _OVERHEAD_BYTES)
     report = await ordered.run
     assert (report.open_records, ordered.sent) == (2, [0, 2, 1])
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import RetryCallState, Retrying
 
-from connector.core.retry import Backoff, WaitForEdge, backoff_s, retry_after_s
+from connector.core.retry import Backoff, WaitForEdge, backoff_s, by_the_answers_clock, retry_after_s
 
 _BACKOFF = Backoff(initial_s=0.5, max_s=60.0, retry_after_max_s=300.0)
 _NOW_S = 1_760_000_000.0  # Thu, 09 Oct 2025 08:53:20 GMT
@@ -90,3 +90,26 @@ def test_dates_mean_the_time_until_then(after_s: int) -> None:
     expected = min(max(after_s, 0), 300)
     assert _seconds(formatdate(_NOW_S + after_s, usegmt=True)) == expected
     assert _seconds(format_datetime(datetime.fromtimestamp(_NOW_S + after_s, tz=UTC))) == expected
+
+
+@pytest.mark.parametrize("off_s", [-3600, 0, 3600])
+def test_a_date_is_held_against_the_answers_own_clock(off_s: int) -> None:
+    """Clock step: a machine whose clock is an hour off waits as long as it was told, neither at once nor for ever."""
+    left_at, moment = formatdate(_NOW_S + off_s, usegmt=True), formatdate(_NOW_S + off_s + 60, usegmt=True)
+    assert _seconds(by_the_answers_clock(moment, left_at)) == 60
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "date", "kept"),
+    [
+        (None, "Thu, 09 Oct 2025 08:53:20 GMT", None),
+        ("7", "Thu, 09 Oct 2025 08:53:20 GMT", "7"),
+        ("soon", "Thu, 09 Oct 2025 08:53:20 GMT", "soon"),
+        ("Thu, 09 Oct 2025 08:54:20 GMT", None, "Thu, 09 Oct 2025 08:54:20 GMT"),
+        ("Thu, 09 Oct 2025 08:54:20 GMT", "now", "Thu, 09 Oct 2025 08:54:20 GMT"),
+        ("Thu, 09 Oct 2025 08:52:20 GMT", "Thu, 09 Oct 2025 08:53:20 GMT", "0"),
+    ],
+)
+def test_what_is_no_date_of_a_known_clock_stays(retry_after: str | None, date: str | None, kept: str | None) -> None:
+    """Seconds need no clock, and without the answer's own the date is held against this machine's."""
+    assert by_the_answers_clock(retry_after, date) == kept

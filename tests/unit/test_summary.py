@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,3 +100,27 @@ def test_dead_letters_for_one_reason_are_told_every_ten_minutes_with_their_numbe
         ("too_deep", None),
     ]
     assert all("xdm.error" in line["remedy"] for line in logged)
+
+
+@virtually
+async def test_log_lines_that_are_missing_are_told_when_lines_can_be_written_again(
+    monkeypatch: pytest.MonkeyPatch, logged: Lines
+) -> None:
+    """While the log takes nothing this line would be missing too; each loss is told once."""
+    output = SimpleNamespace(dropped_lines=0, is_stuck=False)
+    monkeypatch.setattr("connector.summary.log_output", lambda: output)
+    summary = Summary(_assembly(monkeypatch), interval_s=10)
+
+    async def told() -> list[int]:
+        logged.clear()
+        await summary.tell()
+        return [line["count"] for line in logged if line["event"] == "log_lines_dropped"]
+
+    assert await told() == []
+    output.dropped_lines, output.is_stuck = 7, True
+    assert await told() == []
+    output.is_stuck = False
+    assert await told() == [7]
+    assert await told() == []
+    output.dropped_lines = 9
+    assert await told() == [2]

@@ -270,6 +270,7 @@ def test_not_sent_is_what_fails_before_a_body_leaves() -> None:
         "tls_failed",
         "connect_timeout",
         "unreachable",
+        "too_few_files",
     }
     assert set(NO_ANSWERS) == set(NoAnswer)
 

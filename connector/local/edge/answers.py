@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from random import Random
 
 LOCATION_HINT = "or2"
+_MOST_DECISION_BYTES = 8 * 1024 * 1024  # more than the connector reads
 
 
 def make_request_id(given: str | None, rng: Random) -> str:
@@ -40,7 +41,10 @@ def interact_body(request_id: str, event: Mapping[str, object], location_hint: s
 
 
 def make_handles(event: Mapping[str, object], location_hint: str = LOCATION_HINT) -> list[dict[str, object]]:
-    """Make the handles of one event: the visitor's ECID, location hints, state and an empty decision."""
+    """Make the handles of one event: the visitor's ECID, location hints, state and a decision.
+
+    The decision is empty, or holds as much content as the event asks for with `data.decision_bytes`.
+    """
     ecid = _ecid_of(event)
     hints = [
         {"scope": "Target", "hint": "35", "ttlSeconds": 1800},
@@ -56,8 +60,14 @@ def make_handles(event: Mapping[str, object], location_hint: str = LOCATION_HINT
         {"type": "identity:result", "payload": [{"id": ecid, "namespace": {"code": "ECID"}}]},
         {"type": "locationHint:result", "payload": hints},
         {"type": "state:store", "payload": [state]},
-        {"type": "personalization:decisions", "payload": [], "eventIndex": 0},
+        {"type": "personalization:decisions", "payload": _decisions(event), "eventIndex": 0},
     ]
+
+
+def _decisions(event: Mapping[str, object]) -> list[dict[str, str]]:
+    data = event.get("data")
+    wanted = data.get("decision_bytes") if isinstance(data, dict) else None
+    return [{"content": "x" * wanted}] if type(wanted) is int and 0 < wanted <= _MOST_DECISION_BYTES else []
 
 
 def _ecid_of(event: Mapping[str, object]) -> str:
