@@ -72,6 +72,7 @@ class Membership:
                 self._telemetry.topic_recreated(start.topic, start.partition)
         owners = [self._begin(start) for start in starts]
         self._telemetry.partitions_assigned(owners)
+        self._telemetry.records_skipped({owner: start.skipped for owner, start in zip(owners, starts, strict=True)})
         self._source.pause([owner for owner in owners if owner.is_leaving or self.owners[owner].is_paused])
         self.on_change()
         return owners
@@ -100,6 +101,7 @@ class Membership:
         """
         self._telemetry.offset_out_of_range(owner, position=owner.next_offset, earliest=earliest)
         if owner.next_offset is not None and earliest >= owner.next_offset:
+            owner.skip_to(earliest)
             return owner
         return self._begin_anew(owner, Start(owner.topic, owner.partition, earliest, None))
 

@@ -38,6 +38,7 @@ class Start(NamedTuple):
     identity: str = ""  # the topic's id, empty where the brokers do not tell
     ignored: Ignored | None = None  # why the commit's note is not used
     is_recreated: bool = False  # the commit was for another topic of the same name, and is not used
+    skipped: int = 0  # how many records wait below it and are not read, as the config asks
 
 
 class Commit(NamedTuple):

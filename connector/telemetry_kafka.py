@@ -9,7 +9,7 @@ import structlog
 from connector.core.rollup import RollUp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from confluent_kafka import KafkaError
 
@@ -56,6 +56,13 @@ class KafkaTelemetry:
         start = [owner.watermark for owner in owners]
         self._log.info("partitions_assigned", partitions=_names(owners), start=start, settled_above=above)
 
+    def records_skipped(self, skipped: Mapping[PartitionOffsets, int]) -> None:
+        """Partitions without a commit begin at the latest, as consume.start_at asks; so many records are not read."""
+        found = {owner: count for owner, count in skipped.items() if count}
+        if found:
+            remedy = "To read them, set consume.start_at: earliest and give the group a new group.id."
+            self._log.warning("records_skipped", partitions=_names(found), records=sum(found.values()), remedy=remedy)
+
     def partitions_revoked(
         self, owners: Sequence[PartitionOffsets], *, abandoned: int, cut_off: int, seconds: float
     ) -> None:
@@ -81,7 +88,11 @@ class KafkaTelemetry:
     def commit_failed(self, owner: PartitionOffsets, error: KafkaError) -> None:
         """A commit failed; it is tried again for as long as the partition is owned."""
         self.commit_failures += 1
-        self._fault(error.name(), "commit_failed", topic=owner.topic, partition=owner.partition, cause=error.name())
+        remedy = "Nothing is lost. If it goes on, check that the brokers are well and that this group may commit."
+        self._fault(
+            error.name(), "commit_failed", topic=owner.topic, partition=owner.partition, cause=error.name(),
+            remedy=remedy,
+        )  # fmt: skip
 
     def commit_note_ignored(self, topic: str, partition: int, cause: str) -> None:
         """A commit's note on what is settled above it is not used: those records come again, and nothing is lost."""
@@ -103,8 +114,11 @@ class KafkaTelemetry:
 
     def offset_out_of_range(self, owner: PartitionOffsets, *, position: int | None, earliest: int) -> None:
         """The next record is gone (retention, deletion, or a topic made anew); reading goes on at the earliest one."""
-        missing = None if position is None or earliest < position else earliest - position
+        is_behind = position is not None and earliest < position
+        missing = None if position is None or is_behind else earliest - position
         remedy = "If records expired before they were read, raise the topic's retention above the longest outage."
+        if is_behind:
+            remedy = "Nothing to mend here, if the topic was made anew: all that it holds now is read."
         self._log.error(
             "offset_out_of_range", topic=owner.topic, partition=owner.partition, position=position, earliest=earliest,
             records_missing=missing, remedy=remedy,

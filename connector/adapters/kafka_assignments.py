@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from connector.model import offset_of
+from connector.ports import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from confluent_kafka import Message
 
     from connector.core.offsets import PartitionOffsets
-    from connector.ports import Commit, Slice
+    from connector.ports import Commit
 
 Key = tuple[str, int]
 """Topic and partition."""
@@ -101,6 +104,28 @@ class Assignments:
     def position(self, owner: PartitionOffsets) -> TopicPartition:
         """Where one partition that is ours has to go on."""
         return TopicPartition(*_place(owner), self._positions[_place(owner)])
+
+    def slices_of(self, messages: Iterable[Message]) -> tuple[list[Slice], list[Message]]:
+        """Group records by partition, and set faults apart; records of partitions that are not ours are left out."""
+        slices: list[Slice] = []
+        faults: list[Message] = []
+        topic: str | None = None
+        partition: int | None = -1
+        append: Callable[[Message], None] | None = None
+        for message in messages:
+            if message.partition() != partition or message.topic() != topic:
+                topic, partition = message.topic(), message.partition()
+                owner = self.owner(topic, partition)
+                append = None
+                if owner is not None:
+                    records: list[Message] = []
+                    slices.append(Slice(owner, records))
+                    append = records.append
+            if message.error() is not None:
+                faults.append(message)
+            elif append is not None:
+                append(message)
+        return [part for part in slices if part.records], faults
 
     def hand_over(self, slices: Sequence[Slice]) -> tuple[list[Slice], list[TopicPartition]]:
         """Note what is handed over; returns that, and where to seek for what is held back.

@@ -32,6 +32,9 @@ _CONSUMER_DEFAULTS: Final[dict[str, Any]] = {
     "check.crcs": True,
     "allow.auto.create.topics": False,
     "socket.keepalive.enable": True,
+    # A connection that the network forgot is given up after this, which has to be well before the session ends (45 s
+    # unless the config says otherwise): at the default of 60 s the partitions are lost before anybody connects anew.
+    "socket.timeout.ms": 30_000,
     "reconnect.backoff.max.ms": 5000,
     # Bounds what librdkafka reads ahead over all partitions; its default of 64 MB doubles the process.
     "queued.max.messages.kbytes": 16384,

@@ -24,11 +24,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from connector.adapters.kafka_admission import Admission
 from connector.adapters.kafka_assignments import Assignments
 from connector.adapters.kafka_extents import find_extents
+from connector.adapters.kafka_first_sight import FirstSight
 from connector.adapters.kafka_last_commit import commit_and_wait
 from connector.adapters.kafka_partition_counts import count_partitions
 from connector.adapters.kafka_positions import Positions, is_cooperative
 from connector.adapters.kafka_starts import QUERY_TIMEOUT_S, find_starts
-from connector.ports import Slice, SourceFatal
+from connector.ports import SourceFatal
 
 if TYPE_CHECKING:
     import logging
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from connector.adapters.kafka_topic_ids import TopicIds
     from connector.core.offsets import PartitionOffsets
-    from connector.ports import AssignmentListener, Commit, Extent
+    from connector.ports import AssignmentListener, Commit, Extent, Slice
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class KafkaSource:
     ) -> None:
         self._properties = dict(properties)
         self._topics = list(topics)
-        self._starts_at_latest = starts_at_latest
+        self._first_sight = FirstSight(topics, starts_at_latest=starts_at_latest)
         self._topic_ids = topic_ids
         self._logger = logger
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
@@ -165,8 +166,8 @@ class KafkaSource:
             self._read_from.seek(self._assignments.positions())
             self._raise_fatal(error)
             return []
-        faults: list[Message] = []
-        slices, again = self._assignments.hand_over(self._slices(messages, faults))
+        read, faults = self._assignments.slices_of(messages)
+        slices, again = self._assignments.hand_over(read)
         self._read_from.seek(again)
         for fault in faults:
             self._note_fault(fault)
@@ -180,27 +181,6 @@ class KafkaSource:
         if fault.fatal():
             raise SourceFatal(fault.str()) from error
         self._tell(self._listener.source_fault, fault)
-
-    def _slices(self, messages: list[Message], faults: list[Message]) -> list[Slice]:
-        """Group messages by partition; those of partitions that are not ours any more are left out."""
-        slices: list[Slice] = []
-        topic: str | None = None
-        partition: int | None = -1
-        append: Callable[[Message], None] | None = None
-        for message in messages:
-            if message.partition() != partition or message.topic() != topic:
-                topic, partition = message.topic(), message.partition()
-                owner = self._assignments.owner(topic, partition)
-                append = None
-                if owner is not None:
-                    records: list[Message] = []
-                    slices.append(Slice(owner, records))
-                    append = records.append
-            if message.error() is not None:
-                faults.append(message)
-            elif append is not None:
-                append(message)
-        return [part for part in slices if part.records]
 
     def _note_fault(self, fault: Message) -> None:
         """Report a fault that came in a record's place; one of them needs an answer."""
@@ -240,14 +220,14 @@ class KafkaSource:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._admission.granted()
+        self._first_sight.look(consumer)
         if not partitions:
             return
         report = partial(self._tell, self._listener.source_fault)
         ids = self._topic_ids.ask(partition.topic for partition in partitions)
-        starts = find_starts(consumer, partitions, ids, at_latest=self._starts_at_latest, report=report)
+        starts = find_starts(consumer, partitions, ids, self._first_sight, report=report)
         owners = self._ask(self._listener.assigned(starts))
-        pairs = zip(owners, starts, strict=True)
-        targets = [self._assignments.take(owner, start.offset) for owner, start in pairs]
+        targets = [self._assignments.take(owner, start.offset) for owner, start in zip(owners, starts, strict=True)]
         self._read_from.begin(targets)
 
     # After a revoke or a loss the client lets the partitions go by itself, in the way its protocol wants.

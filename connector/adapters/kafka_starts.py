@@ -1,9 +1,9 @@
 """Where partitions begin that were just assigned.
 
 Promise: at the group's commit; without one at the earliest record, as nothing that waits may be skipped, unless the
-config asks for the latest. A commit for a topic that was deleted since, and made anew, is none: all records of the new
-one are waiting, so it begins at its first one. What the brokers do not answer is asked again. Runs on the Kafka
-thread, in a callback.
+config asks for the latest and the partition is not new (`kafka_first_sight.py`). A commit for a topic that was deleted
+since, and made anew, is none: all records of the new one are waiting, so it begins at its first one. What the brokers
+do not answer is asked again. Runs on the Kafka thread, in a callback.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+    from connector.adapters.kafka_first_sight import FirstSight
+
 QUERY_TIMEOUT_S: Final = 10.0
 _PATIENCE_S: Final = 240.0  # the coordinator may be moving; below max.poll.interval.ms, which ends the membership
 _PAUSE_S: Final = 1.0
@@ -30,8 +32,8 @@ def find_starts(
     consumer: Consumer,
     partitions: Sequence[TopicPartition],
     ids: Mapping[str, str],
+    first_sight: FirstSight,
     *,
-    at_latest: bool,
     report: Callable[[KafkaError], None],
 ) -> list[Start]:
     """Where each partition begins, given the topics' ids; each try that fails is reported.
@@ -39,11 +41,12 @@ def find_starts(
     Raises:
         SourceFatal: the brokers do not say.
     """
+    first_sight.note_ids(ids)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
             committed = consumer.committed(list(partitions), timeout=QUERY_TIMEOUT_S)
-            return [_start(consumer, found, ids.get(found.topic, ""), at_latest=at_latest) for found in committed]
+            return [_start(consumer, found, ids.get(found.topic, ""), first_sight) for found in committed]
         except KafkaException as error:
             report(error.args[0])
             if time.monotonic() >= deadline:
@@ -51,7 +54,7 @@ def find_starts(
             time.sleep(_PAUSE_S)
 
 
-def _start(consumer: Consumer, found: TopicPartition, identity: str, *, at_latest: bool) -> Start:
+def _start(consumer: Consumer, found: TopicPartition, identity: str, first_sight: FirstSight) -> Start:
     if found.error is not None:
         raise KafkaException(found.error)
     topic, partition = found.topic, found.partition
@@ -60,7 +63,7 @@ def _start(consumer: Consumer, found: TopicPartition, identity: str, *, at_lates
         if note.is_foreign:
             return Start(topic, partition, None, None, identity=identity, is_recreated=True)
         return Start(topic, partition, found.offset, found.offset, note.ranges, identity, note.ignored)
-    if not at_latest:
+    if not first_sight.starts_at_latest or first_sight.is_new(topic, partition, identity):
         return Start(topic, partition, None, None, identity=identity)
-    _, end = consumer.get_watermark_offsets(found, timeout=QUERY_TIMEOUT_S)
-    return Start(topic, partition, end, None, identity=identity)
+    earliest, end = consumer.get_watermark_offsets(found, timeout=QUERY_TIMEOUT_S)
+    return Start(topic, partition, end, None, identity=identity, skipped=end - earliest)

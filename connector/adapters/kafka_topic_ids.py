@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin._topic import TopicDescription
 
 _TIMEOUT_S: Final = 10.0
-_PATIENCE_S: Final = 5.0  # after an outage this client may connect again later than the consumer did
+_PATIENCE_S: Final = 2.5  # twice: after an outage this client may connect again later than the consumer did
 _FIRST_PATIENCE_S: Final = 2.0
 _INTERVAL_S: Final = 30.0
 _NONE: Final = "AAAAAAAAAAAAAAAAAAAAAA"  # what a broker without topic ids answers
@@ -48,8 +48,15 @@ class TopicIds:
     def ask(self, topics: Iterable[str]) -> dict[str, str]:
         """The ids as they are now, of those topics of which the brokers tell one at once."""
         self._asked = {}  # an answer to an earlier question may be older
-        asked = self._ask(topics)
+        names = list(topics)
+        asked = self._ask(names)
         wait(asked.values(), self._patience_s)
+        if self._patience_s == _PATIENCE_S and not all(answer.done() for answer in asked.values()):
+            # A network that swallowed everything may have left this client a dead connection, which it holds to for a
+            # time-out of its own while the consumer is back: a new client makes a new one.
+            self._admin = None
+            asked = self._ask(names)
+            wait(asked.values(), self._patience_s)
         found = self._answers(asked)
         if not found and self._patience_s == _FIRST_PATIENCE_S:
             self._patience_s = 0.0  # they never will

@@ -55,7 +55,8 @@ class Consume(Section):
 
     start_at: Annotated[StartAt, Field(strict=False)] = StartAt.EARLIEST
     """Where to start in a partition without a committed offset. `earliest` skips nothing that waits; `latest` skips
-    everything that was written before."""
+    everything that was written before; but a partition or a topic that comes while the connector runs is read from its
+    first record."""
 
     max_poll_records: Int = Field(1000, ge=1, le=100_000)
     """The most records taken from Kafka's client at a time."""

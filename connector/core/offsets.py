@@ -107,6 +107,13 @@ class PartitionOffsets:
             self._add(expected, first)
         self.next_offset = end
 
+    def skip_to(self, offset: int) -> None:
+        """Settle what lies between what was opened and `offset`: it is gone, and maybe no record follows it."""
+        if self.next_offset is not None and offset > self.next_offset:
+            self._add(self.next_offset, offset)
+            self.next_offset = offset
+            self.settle_restored()
+
     def settle(self, first: int, end: int) -> bool:
         """Settle [first, end); return False, and change nothing, if this assignment is over.
 

@@ -96,7 +96,20 @@ def test_brokers_that_answered_once_are_waited_for(
     brokers.answers = {}
     ids.ask(["a"])
     ids.ask(["a"])
-    assert seconds == [2.0, 5.0, 5.0]
+    assert seconds == [2.0, *[2.5, 2.5] * 2]
+
+
+def test_a_client_that_hangs_is_replaced(brokers: Brokers, ids: TopicIds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection may be dead without its knowing, while the consumer's are not."""
+    waited(monkeypatch)
+    brokers.answers = {"a": FIRST}
+    ids.ask(["a"])
+    brokers.answers = {}
+    again = Brokers()
+    again.answers = {"a": FIRST}
+    monkeypatch.setattr(kafka_topic_ids, "AdminClient", again)
+    assert ids.ask(iter(["a"])) == {"a": FIRST}
+    assert (len(brokers.asked), len(again.asked)) == (2, 1)
 
 
 def test_news_come_without_waiting(brokers: Brokers, ids: TopicIds) -> None:

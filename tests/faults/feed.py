@@ -11,7 +11,8 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from confluent_kafka import Producer
 
@@ -92,16 +93,38 @@ class Feed:
         Raises:
             AssertionError: not every record was acknowledged within a minute of the end of the block.
         """
-        producer = Producer(
-            {
-                "bootstrap.servers": self._bootstrap_servers,
-                "linger.ms": 5,
-                "acks": "all",
-                "enable.idempotence": True,
-                "log_level": 0,
-            }
-        )
+        producer = Producer(self._properties())
+        yield self._writer(producer)
+        self._end(producer)
+        producer.close()
+        self._place()
 
+    @contextmanager
+    def transaction(self, *, is_aborted: bool = False) -> Iterator[Write]:
+        """As `writing`, in one transaction; if it is aborted its records stay in the log, and are no obligation."""
+        producer = Producer({**self._properties(), "transactional.id": uuid4().hex})
+        producer.init_transactions(_TIMEOUT_S)
+        producer.begin_transaction()
+        before = len(self.sent)
+        yield self._writer(producer)
+        self._end(producer)
+        if is_aborted:
+            producer.abort_transaction(_TIMEOUT_S)
+            del self.sent[before:]
+        else:
+            producer.commit_transaction(_TIMEOUT_S)
+        producer.close()
+
+    def _properties(self) -> dict[str, Any]:
+        return {
+            "bootstrap.servers": self._bootstrap_servers,
+            "linger.ms": 5,
+            "acks": "all",
+            "enable.idempotence": True,
+            "log_level": 0,
+        }
+
+    def _writer(self, producer: Producer) -> Write:
         def write(kind: Kind, topic: str, partition: int, key: bytes | None = None) -> int:
             number = self._next_number
             self._next_number += 1
@@ -111,11 +134,11 @@ class Feed:
             self._produce(producer, number, kind, record, (topic, partition))
             return number
 
-        yield write
+        return write
+
+    def _end(self, producer: Producer) -> None:
         assert producer.flush(_TIMEOUT_S) == 0, "not every record was acknowledged"
         assert not self._failures, self._failures[:3]
-        producer.close()
-        self._place()
 
     def ends(self, topic: str) -> dict[int, int]:
         """By partition of a topic, one past the last acknowledged offset."""

@@ -19,10 +19,10 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import Message
 
@@ -64,6 +64,16 @@ class Kafka:
     def delete_group(self, group: str) -> None:
         """Remove a consumer group that has no members, and its offsets."""
         self._admin.delete_consumer_groups([group])[group].result(timeout=TIMEOUT_S)
+
+    def add_partitions(self, topic: str, total: int) -> None:
+        """Let a topic grow to so many partitions."""
+        self._admin.create_partitions([NewPartitions(topic, total)])[topic].result(timeout=TIMEOUT_S)
+
+    def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
+        """Delete what lies below an offset, by partition, as retention does."""
+        places = [TopicPartition(topic, partition, offset) for partition, offset in before.items()]
+        for deleted in self._admin.delete_records(places).values():
+            deleted.result(timeout=TIMEOUT_S)
 
     def produce(
         self,
@@ -132,6 +142,22 @@ class Kafka:
         finally:
             consumer.close()
         return {each.partition: each.offset for each in answer if each.offset >= 0}
+
+    def commits(self, group: str, topic: str) -> list[TopicPartition]:
+        """What the group has committed, with its metadata."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group, "log_level": 0})
+        try:
+            return consumer.committed([TopicPartition(topic, at) for at in self._partitions(topic)], TIMEOUT_S)
+        finally:
+            consumer.close()
+
+    def set_commits(self, group: str, commits: list[TopicPartition]) -> None:
+        """Move a group that has no members to other offsets, as a person does."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group, "log_level": 0})
+        try:
+            consumer.commit(offsets=commits, asynchronous=False)
+        finally:
+            consumer.close()
 
     def leaders_of(self, topic: str) -> dict[int, int]:
         """By partition of a topic, the id of the node that leads it, -1 where none does."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from connector.adapters.kafka_assignments import Assignments
+from connector.adapters.kafka_first_sight import FirstSight
 from connector.adapters.kafka_last_commit import commit_and_wait
 from connector.adapters.kafka_starts import find_starts
 from connector.commits import Commits
@@ -181,7 +182,7 @@ class Process:
             answer = TopicPartition(TOPIC, partition.number, found.offset, found.note)
         consumer: Any = SimpleNamespace(committed=lambda *_, **__: [answer])
         ids = {TOPIC: partition.identity}
-        [start] = find_starts(consumer, [answer], ids, at_latest=False, report=lambda _: None)
+        [start] = find_starts(consumer, [answer], ids, FirstSight([], starts_at_latest=False), report=lambda _: None)
         return start
 
     def assign(self, partition: Partition, left_out: set[int]) -> Term:

@@ -113,6 +113,30 @@ async def test_a_position_behind_what_was_read_is_another_topics() -> None:
 
 
 @virtually
+async def test_records_that_are_gone_are_settled_without_waiting_for_one_that_follows() -> None:
+    """What is in memory is still delivered, and what was gone is not found to be gone again by the next owner."""
+    scene = Scene()
+    owner = await scene.half_settled()
+    with structlog.testing.capture_logs() as lines:
+        assert await scene.membership.repositioned(owner, 40) is owner
+    assert [(line["event"], line["records_missing"]) for line in lines] == [("offset_out_of_range", 23)]
+    assert (owner.watermark, owner.next_offset, owner.settled_ranges) == (14, 40, ((16, 40),))
+    owner.settle(14, 16)
+    assert owner.committable == 40
+
+
+@virtually
+async def test_what_the_config_skips_is_told() -> None:
+    """A start at the latest leaves records out: how many, and of which partitions; nothing is told where none are."""
+    scene = Scene()
+    with structlog.testing.capture_logs() as lines:
+        await scene.assigned(None, skipped=7)
+        await scene.assigned(None, skipped=0)
+    told = [(line["partitions"], line["records"]) for line in lines if line["event"] == "records_skipped"]
+    assert told == [(["xdm.web[0]"], 7)]
+
+
+@virtually
 async def test_what_is_not_used_of_a_commit_is_told() -> None:
     """One line says why records come again, another that a topic is not the one it was."""
     scene = Scene()

@@ -32,6 +32,18 @@ def test_a_million_settled_records_are_one_pair_of_numbers() -> None:
     assert owner.settled_ranges == ((1, 1_000_001),)
 
 
+def test_what_is_gone_is_settled_with_what_was_restored_below_it() -> None:
+    """No record may follow that would close the gap, and no note may speak of what lies below the watermark."""
+    owner = PartitionOffsets("xdm.web", 0, generation=1, start=10, committed=10, restored=[(12, 15), (30, 35)])
+    owner.skip_to(20)
+    assert (owner.watermark, owner.next_offset, owner.settled_ranges) == (20, 20, ((30, 35),))
+    owner.skip_to(5)
+    assert (owner.watermark, owner.next_offset) == (20, 20)
+    unread = owner_at(None)
+    unread.skip_to(20)
+    assert unread.watermark is None
+
+
 def test_gaps_do_not_hold_the_watermark() -> None:
     """Offsets that no record has (compacted, or transaction markers) are settled with their neighbours."""
     owner = owner_at(5)
