@@ -238,4 +238,6 @@ def test_too_few_replicas_hold_the_route_until_they_are_back(
     rig.edge.set_faults()
     rig.until_settled(timeout_s=180)
     assert connector.stop() == ExitCode.STOPPED
-    rig.findings().assert_clean(max_duplicates=6_000, max_repeated_dead_letters=0)
+    # What was on its way when a long outage took the partitions away may arrive beside what their next owner writes.
+    repeated = rig.feed.count(*BAD) if connector.lines("partitions_lost") else 0
+    rig.findings().assert_clean(max_duplicates=6_000, max_repeated_dead_letters=repeated)
