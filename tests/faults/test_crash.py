@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.kafka.broker import Cluster
 
 KILLS = 2
+RANDOM_KILLS = 50
 STATIC: Settings = {"kafka": {"group.instance.id": "the-only-one"}}
 """A member that comes back under its name gets its partitions at once; others wait for the session time-out."""
 
@@ -57,13 +58,13 @@ def test_kill_9_loses_nothing_and_repeats_little(rig: Rig, identity: Settings) -
     rig.findings().assert_clean(max_duplicates=KILLS * MOST_REPEATED)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
-def test_kill_9_at_random_points(rig: Rig, kills: int) -> None:
+@pytest.mark.long
+def test_kill_9_at_random_points(rig: Rig) -> None:
     """kill -9 random: before the first record, between an acceptance and its commit, wherever; lost 0, few repeated."""
     rng = Random(8)
     batches: Settings = {"routes": [rig.route(batch={"max_events": EVENTS_PER_REQUEST})]}
     rig.edge.set_faults(slow(LATENCY_MS))
-    for _ in range(kills):
+    for _ in range(RANDOM_KILLS):
         rig.send(3_000)
         connector = rig.start(QUICK, STATIC, SETTINGS, batches)
         rig.until_logged(connector, "partitions_assigned")
@@ -74,7 +75,7 @@ def test_kill_9_at_random_points(rig: Rig, kills: int) -> None:
     rig.start(QUICK, STATIC)
     rig.until_settled()
 
-    rig.findings().assert_clean(max_duplicates=kills * MOST_REPEATED)
+    rig.findings().assert_clean(max_duplicates=RANDOM_KILLS * MOST_REPEATED)
     assert_commits_follow_verdicts(rig)
 
 

@@ -66,14 +66,9 @@ def test_a_member_that_slept_through_its_session_changes_nothing_of_what_it_lost
     assert_commits_follow_verdicts(rig)
 
 
-@pytest.mark.parametrize(
-    "protocol", [pytest.param(CLASSIC, marks=pytest.mark.long), KIP_848], ids=["classic", "kip-848"]
-)
-@pytest.mark.parametrize(
-    "is_quick",
-    [True, pytest.param(False, marks=pytest.mark.long)],
-    ids=["within-the-session", "after-the-session"],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("protocol", [CLASSIC, KIP_848], ids=["classic", "kip-848"])
+@pytest.mark.parametrize("is_quick", [True, False], ids=["within-the-session", "after-the-session"])
 def test_a_member_that_died_comes_back_under_its_name(rig: Rig, protocol: Settings, *, is_quick: bool) -> None:
     """Static membership: after kill -9 a restart goes on by itself, whether the session before has ended or not."""
     session_ms = LONG_SESSION_MS if is_quick else SESSION_MS

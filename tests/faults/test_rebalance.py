@@ -58,8 +58,8 @@ def test_members_join_and_leave_in_mid_flow(rig: Rig, protocol: Settings) -> Non
 
 
 def test_members_that_come_and_go_all_the_time(rig: Rig) -> None:
-    """Rebalance storm: for fifteen seconds somebody joins or leaves every few seconds, under the eager protocol."""
-    _storm(rig, EAGER, seconds=15.0)
+    """Rebalance storm: for ten seconds somebody joins or leaves every few seconds, under the eager protocol."""
+    _storm(rig, EAGER, seconds=10.0)
 
 
 @pytest.mark.long
