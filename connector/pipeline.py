@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
 _POLL_BYTES: Final = 8 * 1024 * 1024  # what one poll may bring: with records of 1 MB a thousand would be too many
 _LEAST_POLL_BYTES: Final = 1024 * 1024  # where there is less room: polls of a few small records would cost too much
+_LARGE_RECORD_BYTES: Final = 1024 * 1024  # what the first poll expects: what a topic takes unless it is told otherwise
 _BURIAL_BYTES: Final = 4096  # what a dead letter under way costs beside its record
 _ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
 
@@ -91,7 +92,7 @@ class Pipeline:
             flush=self._flush_all,
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._mean_record_bytes = 65_536.0  # until it is known: the first poll may meet nothing but large ones
+        self._mean_record_bytes = 0.0  # not known yet
         self._failure: BaseException | None = None
         self._stopping_since: float | None = None
         self.has_left = True
@@ -147,7 +148,8 @@ class Pipeline:
         """How many records one poll may bring: by what they cost of late, no more bytes than there is room for."""
         room = max(route.room_bytes for route in self._routes)
         most_bytes = min(_POLL_BYTES, max(room, _LEAST_POLL_BYTES))
-        return min(self._settings.max_poll_records, int(most_bytes / self._mean_record_bytes) + 1)
+        record_bytes = self._mean_record_bytes or _LARGE_RECORD_BYTES
+        return min(self._settings.max_poll_records, int(most_bytes / record_bytes) + 1)
 
     def _poll_s(self) -> float:
         """How long to wait for records: no longer than the first batch may linger."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig, Settings
 
 _COUNT = 4_000
+_TIMEOUT_S = 60.0
 
 
 def one_line_each(rig: Rig, port: int) -> Settings:
@@ -86,10 +88,12 @@ def test_a_log_whose_reader_went_away_stops_nothing(rig: Rig, tmp_path: Path) ->
 
 
 def _read_until(reader: int, wanted: bytes, count: int = 1) -> bytes:
-    """Read until something was said so often."""
-    text = b""
+    """Read until something was said so often; while nobody has opened the pipe for writing, it is at its end."""
+    text, deadline = b"", time.monotonic() + _TIMEOUT_S
     while text.count(wanted) < count:
         piece = os.read(reader, 65_536)
-        assert piece, "the connector ended"
         text += piece
+        if not piece:
+            assert time.monotonic() < deadline, "the connector does not begin, or has ended"
+            time.sleep(0.05)
     return text
