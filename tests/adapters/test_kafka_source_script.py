@@ -1,12 +1,13 @@
-"""A lost assignment: somebody else may own the partitions, so nothing is committed and nothing is read of them."""
+"""What a source does when its client loses partitions or refuses a commit, with a client that follows a script."""
 
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from connector.adapters.kafka_source import KafkaSource
 from connector.ports import Commit
@@ -16,9 +17,9 @@ from tests.builders import FakeRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from confluent_kafka import KafkaError
-
 TOPIC = "xdm.web"
+_REFUSED_AT_ONCE = 2
+_REFUSAL = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
 class Message(FakeRecord):
@@ -34,8 +35,8 @@ class ScriptedConsumer:
     polls: list[Callable[[Any], list[Message]]] = []  # noqa: RUF012 - each test sets its own
     committed_offsets: list[int] = []  # noqa: RUF012 - as above
 
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
+    def __init__(self, properties: dict[str, Any], **_: object) -> None:
+        self.on_commit = properties["on_commit"]
 
     def subscribe(self, _: object, **callbacks: Callable[..., None]) -> None:
         self.callbacks = callbacks
@@ -46,8 +47,12 @@ class ScriptedConsumer:
     def committed(self, partitions: list[TopicPartition], **_: object) -> list[TopicPartition]:
         return [TopicPartition(TOPIC, each.partition, 0) for each in partitions]
 
-    def commit(self, *, offsets: list[TopicPartition], **_: object) -> list[TopicPartition]:
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
         self.committed_offsets += [each.offset for each in offsets]
+        if asynchronous and offsets[0].offset == _REFUSED_AT_ONCE:
+            raise KafkaException(_REFUSAL)
+        if asynchronous:
+            self.on_commit(None, [SimpleNamespace(topic=TOPIC, partition=0, offset=offsets[0].offset, error=_REFUSAL)])
         return offsets
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -100,4 +105,22 @@ async def test_what_was_lost_is_neither_committed_nor_read(
     await member.poll()
     assert [offset for _, offset, _ in member.rows] == [0, 1, 2]
     assert ScriptedConsumer.committed_offsets == committed
+    assert await source.close(5.0)
+
+
+@pytest.mark.parametrize("offset", [1, _REFUSED_AT_ONCE])
+async def test_a_refused_commit_is_told_whichever_way(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    """The client refuses it at once, or the broker does for one partition of several: either is heard."""
+    monkeypatch.setattr("connector.adapters.kafka_source.Consumer", ScriptedConsumer)
+    monkeypatch.setattr(ScriptedConsumer, "committed_offsets", [])
+    monkeypatch.setattr(ScriptedConsumer, "polls", [rebalance("on_assign"), records(0, 1, 2), records()])
+    ids: Any = NoTopicIds()
+    source = KafkaSource({}, [TOPIC], starts_at_latest=False, topic_ids=ids, logger=logging.getLogger("librdkafka"))
+    member = Member(source)
+    await source.start(member)
+    await member.poll()
+    await member.poll()
+    source.commit([Commit(member.owners[0], offset, "")])
+    await member.poll()
+    assert member.commits == [(member.owners[0], offset, _REFUSAL)]
     assert await source.close(5.0)
