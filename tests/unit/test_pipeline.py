@@ -1,0 +1,282 @@
+"""From a poll to a commit, through a revoke, a loss and a stop: nothing is passed over, and little comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from confluent_kafka import KafkaError
+
+from connector.core.batcher import Batcher, BatchLimits
+from connector.core.decode import Decoder, DecodeRules, Shape
+from connector.core.envelope import COLLECT
+from connector.pipeline import Pipeline, PipelineSettings, StopReport
+from connector.ports import AssignmentListener, Commit, Extent, Slice, Start
+from connector.progress import Progress
+from connector.route import Route, RouteSettings
+from connector.sending import Defect
+from tests.builders import FakeRecord, fragment_of
+from tests.unit.delivery_scene import Scene, Sent, accepted, problem, status
+from tests.virtual_time import virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from connector.core.codes import NoAnswer
+    from connector.core.offsets import PartitionOffsets
+    from connector.core.settled import Range
+    from connector.core.verdict import Answer
+
+_REVOKE_S = 20.0
+_GRACE_S = 25.0
+_LINGER_S = 10.0
+_COMMIT_S = 0.5
+_TEN = [fragment_of(offset) for offset in range(10)]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
+
+
+class FakeSource:
+    """One partition, whose records come in one poll; commits are answered after a while, by a script."""
+
+    def __init__(self, values: Iterable[bytes | None], settled: tuple[Range, ...]) -> None:
+        self.owner: PartitionOffsets
+        self.listener: AssignmentListener
+        self.commits: list[int] = []
+        self.errors: list[KafkaError | None] = []  # of the next commits; without one they succeed
+        self.answers_after_s = 0.0
+        self.records = [FakeRecord(offset_number=at, value_bytes=value) for at, value in enumerate(values)]
+        self._settled = settled
+
+    async def start(self, listener: AssignmentListener) -> None:
+        self.listener = listener
+        [self.owner] = await listener.assigned([Start("xdm.web", 0, 0, 0, self._settled, "an-id")])
+
+    async def poll(self, max_records: int, timeout_s: float) -> list[Slice]:
+        records, self.records = self.records[:max_records], self.records[max_records:]
+        if not records:
+            await asyncio.sleep(timeout_s)
+        return [Slice(self.owner, records)] if records else []
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        loop = asyncio.get_running_loop()
+        for owner, offset, _ in commits:
+            self.commits.append(offset)
+            error = self.errors.pop(0) if self.errors else None
+            loop.call_later(self.answers_after_s, self.listener.commit_ended, owner, offset, error)
+
+    def pause(self, owners: Iterable[PartitionOffsets]) -> None:
+        pass
+
+    def resume(self, owners: Iterable[PartitionOffsets]) -> None:
+        pass
+
+    async def extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
+        return [None for _ in owners]
+
+    async def close(self, timeout_s: float) -> bool:
+        assert timeout_s > 0
+        return True
+
+
+class Running:
+    """A pipeline with one route and one partition, at work."""
+
+    def __init__(
+        self,
+        script: Callable[[Sent], Answer | NoAnswer] = lambda _: accepted(),
+        *,
+        values: Sequence[bytes | None] = _TEN,
+        settled: tuple[Range, ...] = (),
+        max_events: int = 5,
+    ) -> None:
+        self.scene = Scene(script)
+        self.source = FakeSource(values, settled)
+        limits = BatchLimits(
+            max_bytes=64_000, max_events=max_events, linger_s=_LINGER_S, overhead_bytes=COLLECT.overhead_bytes
+        )
+        rules = DecodeRules(
+            shape=Shape.AUTO, needs_primary_identity=False, derive_missing_id=True, max_fragment_bytes=60_000
+        )
+        settings = RouteSettings(
+            name="web", topics=("xdm.web",), max_open_bytes=10**6, event_overhead_bytes=100, skips_tombstones=True
+        )
+        parts = self.scene.routes["web"]
+        self.route = Route(
+            settings,
+            decoder=Decoder(rules),
+            batcher=Batcher(limits),
+            delivery=parts.delivery,
+            burial=parts.burial,
+            outcomes=parts.outcomes,
+            gate=parts.gate,
+            counts=self.scene.telemetry.routes["web"],
+        )
+        self.pipeline = Pipeline(
+            PipelineSettings(
+                max_poll_records=1000, commit_interval_s=_COMMIT_S, revoke_timeout_s=_REVOKE_S, grace_s=_GRACE_S
+            ),
+            source=self.source,
+            routes=[self.route],
+            telemetry=self.scene.telemetry,
+            progress=Progress(),
+            monotonic_s=asyncio.get_running_loop().time,
+        )
+        self.run: asyncio.Task[StopReport] = asyncio.create_task(self.pipeline.run())
+
+    @property
+    def accepted(self) -> list[int]:
+        """The offsets of the events that the endpoint accepted."""
+        return sorted(self.scene.edge.accepted)
+
+    async def revoke(self) -> tuple[list[int], float]:
+        """Take the partition away; returns what is committed then, and how long that took in seconds."""
+        began = self.scene.now
+        commits = await self.source.listener.revoked([self.source.owner])
+        return [commit.offset for commit in commits], self.scene.now - began
+
+    async def stop(self) -> StopReport:
+        """Stop it and wait for the end."""
+        self.pipeline.stop()
+        return await self.run
+
+
+@virtually
+async def test_what_is_settled_is_committed_within_a_moment() -> None:
+    """Full batches leave at once, the rest when it has lingered; the commit follows, and no byte counts as open."""
+    running = Running(values=_TEN[:7])
+    await asyncio.sleep(2 * _COMMIT_S)
+    assert (running.accepted, running.source.commits) == ([0, 1, 2, 3, 4], [5])
+    await asyncio.sleep(_LINGER_S)
+    assert (running.accepted, running.source.commits, running.source.owner.committed) == (list(range(7)), [5, 7], 7)
+    assert running.route.open_bytes == 0
+    assert (await running.stop()).open_records == 0
+
+
+@virtually
+async def test_what_settled_under_an_earlier_assignment_is_not_delivered() -> None:
+    """It is read, and counts at once."""
+    running = Running(settled=((2, 5), (7, 8)))
+    report = await _after(running, 1.0)
+    assert running.accepted == [0, 1, 5, 6, 8, 9]
+    assert (report.open_records, running.source.owner.committed) == (0, 10)
+
+
+async def _after(running: Running, seconds: float) -> StopReport:
+    await asyncio.sleep(seconds)
+    return await running.stop()
+
+
+@virtually
+async def test_every_record_has_its_verdict() -> None:
+    """Tombstones that are skipped, records that are no event, and events."""
+    running = Running(values=[fragment_of(0), None, b"no JSON", fragment_of(3)])
+    report = await _after(running, 1.0)
+    assert (running.accepted, set(running.scene.dead_letters.written)) == ([0, 3], {2})
+    assert (report.open_records, running.source.owner.committed, running.route.open_bytes) == (0, 4, 0)
+
+
+@virtually
+async def test_a_commit_that_failed_is_tried_again_on_a_quiet_topic() -> None:
+    """Nothing new comes, and the broker has it in the end."""
+    running = Running()
+    running.source.errors = [KafkaError(KafkaError.REQUEST_TIMED_OUT)] * 3
+    await asyncio.sleep(6 * _COMMIT_S)
+    assert (running.source.commits, running.source.owner.committed) == ([5] * 4, 5)
+    await running.stop()
+
+
+# A revoke
+
+
+@virtually
+async def test_a_revoke_finishes_what_lingers_and_what_is_under_way() -> None:
+    """All of it is delivered once and committed, and nobody waits for the deadline."""
+    running = Running(values=_TEN[:7])
+    running.scene.edge.latency_s = 3.0
+    await running.scene.edge.until_sent(1)
+    commits, seconds = await running.revoke()
+    assert (commits, running.accepted) == ([7], list(range(7)))
+    assert seconds < 7.0
+    assert (await running.stop()).open_records == 0
+
+
+@virtually
+async def test_a_revoke_waits_for_no_other_try() -> None:
+    """What failed and waits is given up at once, for whoever owns the partition next."""
+    running = Running(lambda sent: status(503) if 7 in sent.offsets else accepted())
+    await asyncio.sleep(100.0)
+    commits, seconds = await running.revoke()
+    assert (commits, running.source.commits) == ([], [5])
+    assert seconds <= running.scene.edge.latency_s
+    assert running.scene.telemetry.routes["web"].abandoned == 5
+
+
+@virtually
+async def test_a_revoke_has_a_deadline() -> None:
+    """An answer that takes longer comes for nobody: the next owner delivers again."""
+    running = Running()
+    running.scene.edge.latency_s = 100.0
+    await running.scene.edge.until_sent(2)
+    commits, seconds = await running.revoke()
+    assert (commits, round(seconds)) == ([], _REVOKE_S)
+    await asyncio.sleep(100.0)
+    assert running.accepted == list(range(10))
+    assert (running.source.owner.watermark, running.source.owner.committed) == (0, 0)
+    assert running.scene.telemetry.routes["web"].late_answers == 10
+    await running.stop()
+
+
+@virtually
+async def test_a_lost_partition_commits_nothing_and_admits_nothing() -> None:
+    """Neither what settled before nor what arrives later changes anything."""
+    running = Running(values=_TEN[:5])
+    await running.scene.edge.until_sent(1)
+    owner = running.source.owner
+    await running.source.listener.lost([owner])
+    running.source.records = [FakeRecord(offset_number=5, value_bytes=fragment_of(5))]
+    await asyncio.sleep(2 * _LINGER_S)
+    assert (running.accepted, running.source.commits) == ([0, 1, 2, 3, 4], [])
+    assert (owner.watermark, owner.next_offset) == (0, 5)
+    await running.stop()
+
+
+# A stop
+
+
+@virtually
+async def test_a_stop_finishes_and_commits_before_it_leaves() -> None:
+    """Also where the first commit fails, and answers take a while."""
+    running = Running(values=_TEN[:7])
+    running.scene.edge.latency_s = running.source.answers_after_s = 2.0
+    running.source.errors = [KafkaError(KafkaError.REQUEST_TIMED_OUT)]
+    await running.scene.edge.until_sent(1)
+    report = await running.stop()
+    assert (report.open_records, report.cut_off_records, report.uncommitted_partitions) == (0, 0, 0)
+    assert (running.accepted, running.source.owner.committed) == (list(range(7)), 7)
+    assert report.seconds < _GRACE_S
+
+
+@virtually
+async def test_a_stop_has_a_deadline_and_tells_what_it_cut_off() -> None:
+    """What is under way then may come twice."""
+    running = Running()
+    running.scene.edge.latency_s = 100.0
+    await running.scene.edge.until_sent(2)
+    report = await running.stop()
+    assert (report.open_records, report.cut_off_records, round(report.seconds)) == (10, 10, _GRACE_S)
+
+
+@virtually
+async def test_a_defect_ends_the_run() -> None:
+    """What no waiting mends is not waited for, and nothing is committed past it."""
+    running = Running(lambda sent: problem("0109-408") if 0 in sent.offsets else accepted())
+    with pytest.raises(Defect):
+        await running.run
+    assert running.source.owner.watermark == 0
