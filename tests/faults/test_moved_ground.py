@@ -178,6 +178,7 @@ def test_a_topic_made_anew_under_a_running_connector_is_read_whole(rig: Rig, *, 
         rig.until_accepted(len(accepted) + EVENTS)
         assert connector.stop() == ExitCode.STOPPED
         connector = rig.start(QUICK)
+        rig.until_logged(connector, "partitions_assigned")
 
     rig.until_accepted(len(accepted) + 2 * EVENTS)
     rig.until_settled()
