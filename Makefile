@@ -20,9 +20,14 @@ OUTAGE_SEED ?=
 MINUTES ?= 10
 SOAK_SEED ?=
 
+# What make simulate runs: one seed, with all that happens in it, or as many as SEEDS from FROM on.
+SEED ?=
+SEEDS ?= 1000
+FROM ?= 1
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test faults outage soak check lint format bench docs lock up down clean
+.PHONY: help install demo test faults outage soak simulate check lint format bench docs lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +60,9 @@ outage: install ## minutes of every fault at once on Kafka: lost 0; see OUTAGE_S
 soak: install ## random troubles from a printed seed, for MINUTES=..., and the ledger: lost 0
 	SOAK_MINUTES=$(MINUTES) SOAK_SEED=$(SOAK_SEED) \
 		$(BIN)/python -m pytest -q -s -m "long or not long" tests/faults/test_soak.py $(ARGS)
+
+simulate: install ## seeded runs of the whole pipeline under a virtual clock; see SEED, or SEEDS and FROM
+	$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),$(FROM) --count $(SEEDS))
 
 check: lint test ## all that CI runs: lint, types, tests (they also keep the generated docs current)
 

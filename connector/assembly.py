@@ -23,6 +23,7 @@ from connector.adapters.kafka_properties import (
 )
 from connector.adapters.kafka_source import KafkaSource
 from connector.adapters.kafka_topic_ids import TopicIds
+from connector.adapters.response_topic import ResponseTopic
 from connector.adapters.whole_or_parts import RecordWriter
 from connector.config import Auth, Config, Endpoint, StartAt
 from connector.core.rate import PLANNED_PART, Rate
@@ -37,76 +38,107 @@ from connector.shares import Shares
 from connector.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from connector.ports import Credentials
+    from connector.ports import CountingSource, Credentials, DeadLetters, PartitionCounts, ResponseSink
     from connector.route import Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assembly:
-    """The parts of one running connector, joined."""
+class Outside:
+    """What the pipeline is joined to: the adapters, or what a simulation puts in their place."""
+
+    source: CountingSource
+    surroundings: Surroundings
+    dead_letters: DeadLetters
+    responses: Callable[[str, str], ResponseSink]  # by topic, and by the setting that names it
+    jitter: Callable[[], float]  # evenly drawn from [0, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """The parts between the adapters, joined to each other and to the outside."""
 
     pipeline: Pipeline
+    routes: tuple[Route, ...]
+    paces: Mapping[str, Pace]  # by endpoint
+    shares: Shares | None  # None where the configuration sets this member's part of the allowance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly(Inside):
+    """The parts of one running connector, joined."""
+
     source: KafkaSource
     telemetry: Telemetry
-    routes: tuple[Route, ...]
     edge: EdgeClient
     credentials: Credentials
     dead_letters: DeadLetterTopic
     responses: RecordWriter
-    paces: Mapping[str, Pace]  # by endpoint
-    shares: Shares | None  # None where the configuration sets this member's part of the allowance
 
 
 def assemble(config: Config) -> Assembly:
     """Build and join the parts; nothing is connected yet. Needs a running event loop."""
     telemetry = Telemetry([route.name for route in config.routes])
     logger = logging.getLogger(KAFKA_LOGGER)
-    edge = EdgeClient(_http_settings(config))
-    shared = _shared(config, edge, telemetry, logger)
-    routes = tuple(build_route(config, index, shared) for index in range(len(config.routes)))
-    source = _source(config, logger)
-    pipeline = Pipeline(
-        _pipeline_settings(config),
-        source=source,
-        routes=routes,
-        telemetry=telemetry,
-        progress=shared.progress,
-        monotonic_s=time.monotonic,
-    )
-    return Assembly(
-        pipeline=pipeline,
-        source=source,
-        telemetry=telemetry,
-        routes=routes,
-        edge=edge,
-        credentials=shared.surroundings.credentials,
-        dead_letters=shared.dead_letters,
-        responses=shared.responses,
-        paces=shared.paces,
-        shares=_shares(config, shared, routes, pipeline, source),
-    )
-
-
-def _shared(config: Config, edge: EdgeClient, telemetry: Telemetry, logger: logging.Logger) -> Shared:
-    """What all routes of the process have in common."""
     kafka = config.kafka_properties()
-    dead_letters = producer_properties(kafka, config.dead_letter.kafka_properties())
-    return Shared(
-        surroundings=Surroundings(
-            edge=edge,
-            credentials=_credentials(config.edge.auth, telemetry),
-            telemetry=telemetry,
-            monotonic_s=time.monotonic,
-            unix_s=time.time,
-        ),
-        dead_letters=DeadLetterTopic(dead_letters, config.dead_letter.topic, logger=logger),
-        responses=RecordWriter(response_producer_properties(kafka), logger=logger),
+    edge = EdgeClient(_http_settings(config))
+    source = _source(config, logger)
+    letter_properties = producer_properties(kafka, config.dead_letter.kafka_properties())
+    dead_letters = DeadLetterTopic(letter_properties, config.dead_letter.topic, logger=logger)
+    responses = RecordWriter(response_producer_properties(kafka), logger=logger)
+    surroundings = Surroundings(
+        edge=edge,
+        credentials=_credentials(config.edge.auth, telemetry),
+        telemetry=telemetry,
+        monotonic_s=time.monotonic,
+        unix_s=time.time,
+    )
+    outside = Outside(
+        source=source,
+        surroundings=surroundings,
+        dead_letters=dead_letters,
+        responses=lambda topic, setting: ResponseTopic(responses, topic, setting=setting),
+        jitter=random.random,
+    )
+    inside = join(config, outside)
+    return Assembly(
+        pipeline=inside.pipeline,
+        routes=inside.routes,
+        paces=inside.paces,
+        shares=inside.shares,
+        source=source,
+        telemetry=telemetry,
+        edge=edge,
+        credentials=surroundings.credentials,
+        dead_letters=dead_letters,
+        responses=responses,
+    )
+
+
+def join(config: Config, outside: Outside) -> Inside:
+    """Build what lies between the adapters, and join it to them. Needs a running event loop."""
+    surroundings = outside.surroundings
+    shared = Shared(
+        surroundings=surroundings,
+        dead_letters=outside.dead_letters,
+        responses=outside.responses,
+        jitter=outside.jitter,
         progress=Progress(),
-        paces=_paces(config),
+        paces=_paces(config, surroundings.monotonic_s),
         budget=Budget(config.edge.max_in_flight),
     )
+    routes = tuple(build_route(config, index, shared) for index in range(len(config.routes)))
+    pipeline = Pipeline(
+        _pipeline_settings(config),
+        source=outside.source,
+        routes=routes,
+        telemetry=surroundings.telemetry,
+        progress=shared.progress,
+        monotonic_s=surroundings.monotonic_s,
+    )
+    shares = _shares(config, shared, routes, pipeline, outside.source)
+    return Inside(pipeline=pipeline, routes=routes, paces=shared.paces, shares=shares)
 
 
 def _source(config: Config, logger: logging.Logger) -> KafkaSource:
@@ -152,21 +184,21 @@ def _credentials(auth: Auth | None, telemetry: Telemetry) -> Credentials:
     return ClientCredentials(request, fixed, telemetry=telemetry, jitter=random.random)
 
 
-def _paces(config: Config) -> dict[str, Pace]:
+def _paces(config: Config, clock: Callable[[], float]) -> dict[str, Pace]:
     """The pace of each endpoint that a route has."""
     units = config.edge.request_units_per_second
     of_all = {Endpoint.COLLECT: units.collect, Endpoint.INTERACT: units.interact}
     share = units.fixed_share or 1.0  # one that moves begins with everything
     endpoints = {route.endpoint for route in config.routes}
     return {
-        endpoint.value: Pace(Rate(of_all[endpoint] * PLANNED_PART, share), clock=time.monotonic)
+        endpoint.value: Pace(Rate(of_all[endpoint] * PLANNED_PART, share), clock=clock)
         for endpoint in Endpoint
         if endpoint in endpoints
     }
 
 
 def _shares(
-    config: Config, shared: Shared, routes: Sequence[Route], pipeline: Pipeline, source: KafkaSource
+    config: Config, shared: Shared, routes: Sequence[Route], pipeline: Pipeline, source: PartitionCounts
 ) -> Shares | None:
     """What moves this member's part of the allowance with its partitions."""
     if config.edge.request_units_per_second.fixed_share is not None:

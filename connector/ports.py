@@ -136,6 +136,10 @@ class PartitionCounts(Protocol):
         ...
 
 
+class CountingSource(Source, PartitionCounts, Protocol):
+    """A source that also knows how large the topics are."""
+
+
 class Edge(Protocol):
     """Sends one request."""
 

@@ -5,12 +5,10 @@ Promise: as `assembly.py`, whose part this is: each setting is handed to what it
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from connector.adapters.response_topic import ResponseTopic
 from connector.brake import RouteBrake
 from connector.burial import Burial
 from connector.config import Config, Endpoint, MissingId, Order, Tombstone
@@ -32,15 +30,17 @@ from connector.route import Route, RouteSettings
 from connector.sending import Sender, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from connector.adapters.dead_letter_topic import DeadLetterTopic
-    from connector.adapters.whole_or_parts import RecordWriter
     from connector.line import Budget
     from connector.pace import Pace
+    from connector.ports import DeadLetters, ResponseSink
     from connector.progress import Progress
 
 
+# Events out at once, however few places there are: one that fails for its own sake is found out only beside others that
+# get through, and while it is out alone nobody does.
+_LEAST_ORDERED: Final = 8
 _INTERACT_MAX_BYTES: Final = 64_000  # the published 64 KB, by the same careful reading as batch.max_bytes
 
 
@@ -49,8 +49,9 @@ class Shared:
     """What all routes of one process have in common."""
 
     surroundings: Surroundings
-    dead_letters: DeadLetterTopic
-    responses: RecordWriter
+    dead_letters: DeadLetters
+    responses: Callable[[str, str], ResponseSink]  # by topic, and by the setting that names it
+    jitter: Callable[[], float]  # evenly drawn from [0, 1)
     progress: Progress
     paces: Mapping[str, Pace]
     budget: Budget  # of requests under way
@@ -62,7 +63,7 @@ def build_route(config: Config, index: int, shared: Shared) -> Route:
     envelope = COLLECT if route.endpoint is Endpoint.COLLECT else INTERACT
     surroundings = shared.surroundings
     gate = _gate(config, route, shared)
-    wait = WaitForEdge(_backoff(config), random.random)
+    wait = WaitForEdge(_backoff(config), shared.jitter)
     brake = RouteBrake(route.name, _brake_limits(config), gate, surroundings.telemetry)
     outcomes = Outcomes(route.name, gate, surroundings.telemetry, shared.progress, brake)
     burial = Burial(route.datastream_id, shared.dead_letters, outcomes, gate, wait)
@@ -97,9 +98,9 @@ def _responses(config: Config, index: int, shared: Shared, outcomes: Outcomes, g
     route = config.routes[index]
     if route.responses is None:
         return None
-    sink = ResponseTopic(shared.responses, route.responses.topic, setting=responses_setting(index))
+    sink = shared.responses(route.responses.topic, responses_setting(index))
     types = frozenset(route.responses.types)
-    return Responses(route.datastream_id, types, sink, outcomes, gate, WaitForEdge(_backoff(config), random.random))
+    return Responses(route.datastream_id, types, sink, outcomes, gate, WaitForEdge(_backoff(config), shared.jitter))
 
 
 def responses_setting(index: int) -> str:
@@ -155,7 +156,7 @@ def _route_settings(config: Config, route: RouteConfig) -> RouteSettings:
         # An event of a batch costs Kafka's object and ours; one that is a request of its own also costs a task.
         event_overhead_bytes=400 if route.endpoint is Endpoint.COLLECT else 4096,
         skips_tombstones=route.event.tombstone is Tombstone.SKIP,
-        ordered_at_once=_places(config) if route.order is Order.KEY else None,
+        ordered_at_once=max(_places(config), _LEAST_ORDERED) if route.order is Order.KEY else None,
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from connector.core.delivered import Delivered
 from connector.core.offsets import PartitionOffsets, leave_out_restored, open_records
+from connector.core.settled import restore
 from tests.builders import FakeRecord
 
 TOPIC_ID = "0123456789abcdefABCDEF"
@@ -93,6 +94,12 @@ def test_restored_offsets_are_read_and_left_out() -> None:
     records = open_records(owner, [FakeRecord(offset_number=offset) for offset in (16, 17, 20)])
     assert [record.offset() for record in leave_out_restored(owner, records)] == [16, 17, 20]
     assert (owner.watermark, owner.open_count, owner.restored) == (16, 3, ())
+
+
+def test_what_is_restored_and_not_read_yet_stands_in_the_note() -> None:
+    """Also where it begins at the watermark: who commits before it has read anything must not forget the rest."""
+    owner = owner_of(committed=10, restored=[(10, 12), (14, 16)])
+    assert restore(owner.note, identity=TOPIC_ID, committed=10).ranges == ((10, 12), (14, 16))
 
 
 def test_a_commit_is_due_when_its_note_changed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.core.pacing import request_units
-from connector.route_assembly import _places
+from connector.route_assembly import _places, _route_settings
 from tests.unit.config_sample import SAMPLE, load
 
 LATENCY_S = 0.1
@@ -27,3 +27,13 @@ def test_one_of_a_few_routes_can_spend_the_allowance(routes: int) -> None:
     config = load({**SAMPLE, "routes": many})
     units = request_units(config.routes[0].batch.max_bytes, config.routes[0].upstreams)
     assert _places(config) >= config.edge.request_units_per_second.collect / units * LATENCY_S
+
+
+def test_some_ordered_events_are_out_even_where_there_is_one_place() -> None:
+    """One that fails for its own sake is found out only beside others; alone it would stop its route for good."""
+    [route] = SAMPLE["routes"]
+    ordered = {**route, "endpoint": "interact", "order": "key"}
+    config = load({**SAMPLE, "edge": {**SAMPLE["edge"], "max_in_flight": 1}, "routes": [ordered]})
+    most_out = _route_settings(config, config.routes[0]).ordered_at_once
+    assert most_out is not None
+    assert most_out > 1
