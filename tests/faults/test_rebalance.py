@@ -83,19 +83,24 @@ def _storm(rig: Rig, protocol: Settings, *, seconds: float) -> None:
         if len(members) == 1 or (len(members) < STORM_MEMBERS and rng.random() < 0.5):
             members.append(rig.start(*settings))
         else:
-            leaving = members.pop(rng.randrange(len(members)))
-            rig.until_logged(leaving, "connector_started")  # before, a signal ends a process as it ends any other
-            assert leaving.stop() == 0
+            _stop(rig, members.pop(rng.randrange(len(members))))
         time.sleep(rng.uniform(1.0, 3.0))
     feed.stop()
     rig.until_settled()
 
-    assert all(member.stop() == 0 for member in members)
+    for member in members:
+        _stop(rig, member)
     rig.findings().assert_clean(max_duplicates=0)
     assert_commits_follow_verdicts(rig)
     accepted_ms = sorted(line["t_ms"] for line in rig.edge.ledger() if line["fate"] == "accepted")
     standstill_ms = max(after - before for before, after in pairwise(accepted_ms))
     assert standstill_ms < LONGEST_STANDSTILL_S * 1000
+
+
+def _stop(rig: Rig, member: Child) -> None:
+    """Stop a member that may have been started just now: until it listens, a signal ends it like any process."""
+    rig.until_logged(member, "connector_started")
+    assert member.stop() == 0
 
 
 @BY_COORDINATOR
