@@ -67,6 +67,9 @@ _PRODUCER_DEFAULTS: Final[dict[str, Any]] = {
     "message.max.bytes": 67_108_864,
     # After this a write counts as failed, is reported, and is tried again.
     "message.timeout.ms": 30_000,
+    # A connection that the network forgot is given up in time to write again on a new one; the client's own default of
+    # 60 s would hold a route whose brokers are well.
+    "socket.timeout.ms": 10_000,
     # A missing topic is reported after this instead of half a minute.
     "topic.metadata.propagation.max.ms": 5_000,
 }
