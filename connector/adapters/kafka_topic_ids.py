@@ -95,6 +95,8 @@ class TopicIds:
                 found[topic] = identity
         if found:
             self._patience_s = _PATIENCE_S
+        # Until the next question. Left to itself it would look for brokers that are away, thousands of times a second.
+        self._admin = None
         return found
 
     def _is_past(self, topic: str, identity: str) -> bool:
