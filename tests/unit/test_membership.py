@@ -165,3 +165,12 @@ async def test_an_id_that_is_heard_later_binds_the_commits_from_then_on() -> Non
     assert owner.note == ""
     scene.membership.identified(owner, TOPIC_ID)
     assert owner.note == encode(TOPIC_ID, 3, [])
+
+
+@virtually
+async def test_a_gap_ahead_is_a_gap() -> None:
+    """Records expired before they were read: what is in memory is still delivered, and settles."""
+    scene = Scene()
+    owner = await scene.half_settled()
+    assert await scene.membership.repositioned(owner, 30) is owner
+    assert not owner.is_closed
