@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from connector.backpressure import Backpressure
 from connector.commits import Commits, committable
 from connector.core.offsets import PartitionOffsets, leave_out_restored, open_records
+from connector.core.portions import PollSize, Portions
 from connector.membership import Membership
 
 if TYPE_CHECKING:
@@ -27,15 +28,12 @@ if TYPE_CHECKING:
 
     from connector.core.key_order import Step
     from connector.model import Event, Record, Rejection
-    from connector.ports import Source
+    from connector.ports import Slice, Source
     from connector.progress import Progress
     from connector.route import Route
     from connector.telemetry import Telemetry
 
 _POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
-_POLL_BYTES: Final = 8 * 1024 * 1024  # what one poll may bring: with records of 1 MB a thousand would be too many
-_LEAST_POLL_BYTES: Final = 1024 * 1024  # where there is less room: polls of a few small records would cost too much
-_LARGE_RECORD_BYTES: Final = 1024 * 1024  # what the first poll expects: what a topic takes unless it is told otherwise
 _BURIAL_BYTES: Final = 4096  # what a dead letter under way costs beside its record
 _ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
 
@@ -91,8 +89,9 @@ class Pipeline:
             monotonic_s=monotonic_s,
             flush=self._flush_all,
         )
+        self._portions = Portions()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._mean_record_bytes = 0.0  # not known yet
+        self._poll_size = PollSize(settings.max_poll_records)
         self._failure: BaseException | None = None
         self._stopping_since: float | None = None
         self.has_left = True
@@ -132,24 +131,29 @@ class Pipeline:
         if self._backpressure.should_wait(self._now()):
             await self._progress.wait(_POLL_S)
         else:
-            for owner, records in await self._source.poll(self._most_records(), self._poll_s()):
-                self._admit(owner, records)
+            most = self._poll_size.records(max(route.room_bytes for route in self._routes))
+            for part in await self._source.poll(most, self._poll_s()):
+                await self._take_in(part)
         now = self._now()
         self._flush(now)
         self._commits.start_if_due(self.membership.owners, now)
         self._backpressure.balance(self.membership.owners, now)
 
+    async def _take_in(self, part: Slice) -> None:
+        """Admit records in portions, between which those under way get their turn."""
+        first = 0
+        while first < len(part.records):
+            began = self._now()
+            records = part.records[first : first + self._portions.size]
+            self._admit(part.owner, records)
+            first += len(records)
+            if self._portions.note(self._now() - began, len(records)):
+                await asyncio.sleep(0)
+
     def _raise_failure(self) -> None:
         failure = self._failure or self.membership.fatal
         if failure is not None:
             raise failure
-
-    def _most_records(self) -> int:
-        """How many records one poll may bring: by what they cost of late, no more bytes than there is room for."""
-        room = max(route.room_bytes for route in self._routes)
-        most_bytes = min(_POLL_BYTES, max(room, _LEAST_POLL_BYTES))
-        record_bytes = self._mean_record_bytes or _LARGE_RECORD_BYTES
-        return min(self._settings.max_poll_records, int(most_bytes / record_bytes) + 1)
 
     def _poll_s(self) -> float:
         """How long to wait for records: no longer than the first batch may linger."""
@@ -170,18 +174,13 @@ class Pipeline:
         size = route.open_bytes_of(events)
         route.open_bytes += size  # from here on, as they may wait for a batch
         if fresh:
-            self._note_size(size + _burial_bytes(rejected), len(fresh))
+            self._poll_size.note(size + _burial_bytes(rejected), len(fresh))
         for batch in route.batcher.add(events, self._now()):
             self._dispatch(route, batch)
         if rejected:
             self._spawn(self._bury(route, rejected))
         if skipped:
             route.outcomes.skip(skipped)
-
-    def _note_size(self, size: int, count: int) -> None:
-        """Note what records cost: at once where they grow, or the next poll would bring a thousand of 1 MB."""
-        mean = max(1.0, size / count)
-        self._mean_record_bytes = max(mean, self._mean_record_bytes + (mean - self._mean_record_bytes) / 16)
 
     def _flush(self, now: float) -> None:
         """Send off the batches that have lingered long enough, or leave no room for others."""
