@@ -28,9 +28,9 @@ COMMIT_INTERVAL_MS = 200
 LATENCY_MS = 100
 OPEN_EVENTS = MAX_IN_FLIGHT * EVENTS_PER_REQUEST
 
-MOST_REPEATED = OPEN_EVENTS * (2 + 2 * COMMIT_INTERVAL_MS // LATENCY_MS)
-"""What a kill may repeat: the events in flight, as many that settled out of order above one of those, and what settled
-since the last commit: an interval until it was sent and, generously, another until it was confirmed."""
+MOST_REPEATED = OPEN_EVENTS * (1 + 2 * COMMIT_INTERVAL_MS // LATENCY_MS)
+"""What a kill may repeat: the events in flight, and what settled since the last commit: an interval until it was sent
+and, generously, another until it was confirmed. What settled above an open event is in the commit's note."""
 
 SETTINGS: Settings = {
     "edge": {"max_in_flight": MAX_IN_FLIGHT},
