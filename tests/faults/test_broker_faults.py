@@ -178,6 +178,7 @@ SESSION_S = 6
 SOCKET_TIMEOUT_S = 5
 
 
+@pytest.mark.long
 def test_the_network_swallows_everything(proxied_rig: Rig, proxied_kafka: ProxiedKafka) -> None:
     """Broker black hole: connections hang, old and new ones, until the group has given the member up.
 

@@ -74,8 +74,8 @@ def assert_commits_follow(rig: Rig, letters: Letters) -> None:
 
 
 def assert_bounded(connector: Child) -> None:
-    """While a dead letter waits no more is read than may be open."""
-    assert max(line["open_bytes"] for line in connector.lines("summary")) < 2 * MAX_OPEN_BYTES
+    """While a dead letter waits no more is read than may be open, but for what one poll brings."""
+    assert max(line["open_bytes"] for line in connector.lines("summary")) < 2.5 * MAX_OPEN_BYTES
 
 
 @contextmanager
@@ -112,6 +112,7 @@ def test_a_missing_topic_holds_the_route_until_it_is_back(rig: Rig) -> None:
     rig.findings().assert_clean(max_duplicates=0, max_repeated_dead_letters=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kafka_cluster", [AUTHORIZED], indirect=True)
 def test_a_topic_that_may_not_be_written_holds_the_route_until_it_may(crash_rig: Rig) -> None:
     """DLQ topic unauthorised: the right is taken away under way, and given back; each dead letter is there once."""
@@ -189,6 +190,7 @@ def test_a_rebalance_while_dead_letters_wait_leaves_them_to_the_next_owner(rig: 
     rig.findings().assert_clean(max_duplicates=0, max_repeated_dead_letters=0)
 
 
+@pytest.mark.long
 def test_a_broker_that_dies_while_dead_letters_are_written_loses_none(crash_rig: Rig, kafka_cluster: Cluster) -> None:
     """Broker bounce in DLQ write: kill -9 of the only one, and its restart; what was under way is there once."""
     rig = crash_rig

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Producer
 
 from connector.local.edge.ledger import canonical_crc32
@@ -61,6 +62,7 @@ def test_hostile_records_get_one_verdict_each(rig: Rig) -> None:
     assert len(placed) > 150
 
 
+@pytest.mark.long
 def test_huge_headers_wait_in_kafka_while_the_edge_is_away(rig: Rig) -> None:
     """Memory squeeze: small events with large headers stop the reading in an outage, and all arrive after it."""
     rig.edge.set_faults({"effect": {"kind": "status", "status": 503}})

@@ -158,6 +158,7 @@ def test_kill_9_leaves_no_event_unanswered(rig: Rig, answers: str) -> None:
     assert repeated.total() < 2 * 1_000, "a kill repeats a few"
 
 
+@pytest.mark.long
 def test_a_broker_that_is_killed_and_comes_back_leaves_no_event_unanswered(
     crash_rig: Rig, kafka_cluster: Cluster
 ) -> None:

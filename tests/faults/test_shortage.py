@@ -55,8 +55,8 @@ def assert_within_budget(connector: Child) -> None:
     ("kinds", "count", "slow_ms"),
     [
         pytest.param(lambda _: Kind.HUGE, 150, 0, id="rejected megabytes"),
-        pytest.param(lambda _: Kind.LADEN, 1000, 20, id="headers"),
-        pytest.param(mixed, 400, 20, id="mixed"),
+        pytest.param(lambda _: Kind.LADEN, 1000, 20, id="headers", marks=pytest.mark.long),
+        pytest.param(mixed, 400, 20, id="mixed", marks=pytest.mark.long),
         pytest.param(lambda _: Kind.HUGE, 1000, 0, id="rejected megabytes, many", marks=pytest.mark.long),
         pytest.param(lambda _: Kind.LARGE, 5000, 100, id="large events", marks=pytest.mark.long),
         pytest.param(mixed, 5000, 100, id="mixed, many", marks=pytest.mark.long),
@@ -85,7 +85,8 @@ def test_memory_does_not_grow_in_an_outage(rig: Rig) -> None:
     rig.until_logged(connector, "consumption_paused")
     rig.until_logged(connector, "summary", len(connector.lines("summary")) + 3)
     open_bytes = [line["open_bytes"] for line in connector.lines("summary")]
-    assert _OPEN_BYTES / 2 < max(open_bytes) <= _OPEN_BYTES + 2 * _MB
+    # One poll may bring as much again: records that follow heavier ones are taken for heavy for a while.
+    assert _OPEN_BYTES / 2 < max(open_bytes) <= 2 * _OPEN_BYTES
     rig.edge.set_faults()
     rig.until_settled()
 
