@@ -4,9 +4,10 @@ The watermark alone would make the next owner deliver again all that lies above 
 settled above it travel with the commit, and whoever takes the partition next leaves them out.
 
 Promise: `restore(encode(...))` is what was encoded. A note is bound to the topic's id, so that a topic made anew under
-the same name voids it, and to the committed offset, so that an offset that a person moved voids it too. What cannot be
-read is ignored: the watermark is right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by
-default; ranges that do not fit are left out altogether, and the watermark stands alone.
+the same name voids it, and to the committed offset, so that an offset that a person moved voids it too, or one that a
+mirror translated for the topic in another cluster: that offset counts. What cannot be read is ignored: the watermark is
+right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by default; ranges that do not fit
+are left out altogether, and the watermark stands alone.
 
 A note is `xdm1 TOPIC_ID OFFSET RANGES`, the last one the base64 of the ranges: for each one the distance from the end
 of the one before and its length, as numbers of seven bits a byte, lowest first. The first range may begin at the
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 3_500
 _VERSION: Final = "xdm1"
+
+NOTE_REFUSALS: Final = frozenset({"OFFSET_METADATA_TOO_LARGE", "INVALID_COMMIT_OFFSET_SIZE"})
+"""What brokers call a note that is too long for them, and notes that are too many for one commit."""
 
 Range = tuple[int, int]
 """First offset, and one past the last."""
@@ -61,10 +65,10 @@ def restore(text: str, *, identity: str, committed: int) -> Restored:
         return Restored(ignored="unreadable")
     if version != _VERSION:
         return Restored(ignored="unreadable")
+    if watermark != committed:  # also where the id is another one: a mirror translated it, and kept what we wrote
+        return Restored(ignored="offset_moved")
     if noted_identity != identity:
         return Restored(is_foreign=True) if identity else Restored(ignored="topic_unknown")
-    if watermark != committed:
-        return Restored(ignored="offset_moved")
     return Restored(ranges)
 
 

@@ -62,6 +62,12 @@ def test_a_note_is_for_its_topic_and_its_offset_only() -> None:
     assert restore("", identity=TOPIC_ID, committed=7) == Restored()
 
 
+def test_an_offset_that_a_mirror_translated_counts() -> None:
+    """It comes with the note of another cluster's topic. Taken for a topic made anew, all of it would come again."""
+    note = encode(TOPIC_ID, 1_000, [(1_010, 1_020)])
+    assert restore(note, identity=OTHER_ID, committed=990) == Restored(ignored="offset_moved")
+
+
 def test_nothing_is_noted_of_a_topic_without_an_id() -> None:
     """It could not be told from another one of its name."""
     assert encode("", 7, [(9, 12)]) == ""
