@@ -6,8 +6,8 @@ settled above it travel with the commit, and whoever takes the partition next le
 Promise: `restore(encode(...))` is what was encoded. A note is bound to the topic's id, so that a topic made anew under
 the same name voids it, and to the committed offset, so that an offset that a person moved voids it too, or one that a
 mirror translated for the topic in another cluster: that offset counts. What cannot be read is ignored: the watermark is
-right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by default; ranges that do not fit
-are left out altogether, and the watermark stands alone.
+right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by default. Where not all ranges fit,
+the longest of them do: what is left out is delivered again, and nothing else.
 
 A note is `xdm1 TOPIC_ID OFFSET RANGES`, the last one the base64 of the ranges: for each one the distance from the end
 of the one before and its length, as numbers of seven bits a byte, lowest first. The first range may begin at the
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def encode(identity: str, watermark: int, ranges: Sequence[Range]) -> str:
     if not identity:
         return ""
     head = f"{_VERSION} {identity} {watermark} "
-    text = head + urlsafe_b64encode(_packed(watermark, ranges)).decode()
-    return text if len(text) <= MAX_BYTES else head
+    room = (MAX_BYTES - len(head)) // 4 * 3  # base64 makes four bytes of three
+    return head + urlsafe_b64encode(_packed_within(room, watermark, ranges)).decode()
 
 
 def restore(text: str, *, identity: str, committed: int) -> Restored:
@@ -87,6 +88,21 @@ def clipped(ranges: Iterable[Range], low: int, high: int | None = None) -> tuple
     """What of the ranges lies in [low, high), or at or above `low`."""
     cut = ((max(first, low), end if high is None else min(end, high)) for first, end in ranges)
     return tuple((first, end) for first, end in cut if first < end)
+
+
+def _packed_within(room: int, watermark: int, ranges: Sequence[Range]) -> bytes:
+    """As many of the ranges as fit, the longest first."""
+    most = room // 2  # a range takes two bytes or more
+    while True:
+        kept = ranges if len(ranges) <= most else sorted(nlargest(most, ranges, key=_length))
+        packed = _packed(watermark, kept)
+        if len(packed) <= room:
+            return packed
+        most = min(len(kept) * room // len(packed), len(kept) - 1)
+
+
+def _length(each: Range) -> int:
+    return each[1] - each[0]
 
 
 def _packed(watermark: int, ranges: Iterable[Range]) -> bytes:

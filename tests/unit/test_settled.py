@@ -38,12 +38,15 @@ def test_what_was_noted_is_restored(case: tuple[int, tuple[Range, ...]]) -> None
     assert restore(note, identity=TOPIC_ID, committed=watermark) == Restored(ranges)
 
 
-def test_what_does_not_fit_is_left_out_altogether() -> None:
-    """Then the watermark stands alone, still bound to its topic."""
-    ranges = tuple((first, first + 1) for first in range(2, 20_000, 2))
-    note = encode(TOPIC_ID, 0, ranges)
-    assert len(note) < 60
-    assert restore(note, identity=TOPIC_ID, committed=0) == Restored()
+@pytest.mark.parametrize("length", [1, 200, 10**6])
+def test_where_not_all_ranges_fit_the_longest_are_noted(length: int) -> None:
+    """A stop while a thousand dead letters wait repeats little of what was accepted between them."""
+    long = tuple((at * 10 * length, at * 10 * length + 2 * length) for at in range(1, 300))
+    short = tuple((at * 10 * length + 5 * length, at * 10 * length + 6 * length) for at in range(1, 5_000))
+    note = encode(TOPIC_ID, 0, sorted((*long, *short)))
+    restored = restore(note, identity=TOPIC_ID, committed=0)
+    assert MAX_BYTES - 200 < len(note) <= MAX_BYTES
+    assert set(long) <= set(restored.ranges) < {*long, *short}
     assert restore(note, identity=OTHER_ID, committed=0) == Restored(is_foreign=True)
 
 
