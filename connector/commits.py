@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connector.core.settled import NOTE_REFUSALS
 from connector.ports import Commit
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Commits:
         """Note how the commit of one partition ended."""
         noted = self._under_way.pop(owner, ())
         if error is not None:
-            if error.name() == "OFFSET_METADATA_TOO_LARGE":
+            if error.name() in NOTE_REFUSALS:
                 owner.takes_notes = False  # this broker's limit is a lower one: the watermark goes alone
             self._telemetry.commit_failed(owner, error)
             return

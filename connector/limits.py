@@ -49,6 +49,10 @@ def raise_file_limit() -> int | None:
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft == resource.RLIM_INFINITY:
         return None
-    if soft < wanted:
+    if soft >= wanted:
+        return soft
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(soft, wanted)
+    except (ValueError, OSError):  # the system has a bound that it does not tell, or a sandbox forbids it
+        return soft
+    return wanted

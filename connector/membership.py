@@ -106,7 +106,7 @@ class Membership:
         return self._begin_anew(owner, Start(owner.topic, owner.partition, earliest, None))
 
     async def recreated(self, owner: PartitionOffsets, identity: str) -> PartitionOffsets:
-        """Begin at the beginning, because the topic was deleted and made anew; what is in memory is still delivered."""
+        """Begin at the beginning, as the topic was deleted and made anew; what waits of the old one is given up."""
         self._telemetry.topic_recreated(owner.topic, owner.partition)
         return self._begin_anew(owner, Start(owner.topic, owner.partition, None, None, identity=identity))
 

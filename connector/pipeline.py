@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from connector.telemetry import Telemetry
 
 _POLL_S: Final = 0.03  # `consume` waits all of it when little comes: it is what a quiet topic adds to latency
-_BURIAL_BYTES: Final = 4096  # what a dead letter under way costs beside its record
 _ABORT_S: Final = 5.0  # after a failure: enough to hand the partitions on with what is settled
 
 
@@ -93,7 +92,9 @@ class Pipeline:
         self._tasks: set[asyncio.Task[None]] = set()
         self._poll_size = PollSize(settings.max_poll_records)
         self._failure: BaseException | None = None
+        self._polling: asyncio.Future[list[Slice]] | None = None
         self._stopping_since: float | None = None
+        self._stop_asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.has_left = True
         """False when Kafka's client did not end in time: its thread would keep the process from ending."""
 
@@ -118,6 +119,7 @@ class Pipeline:
         """Ask for a graceful stop: read no more, finish what is in flight, commit, leave."""
         if self._stopping_since is None:
             self._stopping_since = self._now()
+            self._stop_asked.set_result(None)
             self.membership.is_ending = True
             self.membership.finish(self.membership.owners)
 
@@ -132,12 +134,24 @@ class Pipeline:
             await self._progress.wait(_POLL_S)
         else:
             most = self._poll_size.records(max(route.room_bytes for route in self._routes))
-            for part in await self._source.poll(most, self._poll_s()):
+            for part in await self._poll(most, self._poll_s(), until=self._stop_asked):
                 await self._take_in(part)
         now = self._now()
         self._flush(now)
         self._commits.start_if_due(self.membership.owners, now)
         self._backpressure.balance(self.membership.owners, now)
+
+    async def _poll(
+        self, most: int, seconds: float, *, until: asyncio.Future[None] | None = None, timeout_s: float | None = None
+    ) -> list[Slice]:
+        """Read records, none where another end comes first: a poll may sit in a rebalance for minutes."""
+        self._polling = self._polling or asyncio.ensure_future(self._source.poll(most, seconds))
+        ends: set[asyncio.Future[Any]] = {self._polling, *([until] if until is not None else [])}
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not self._polling.done():
+            return []  # whoever polls next waits for this one
+        polling, self._polling = self._polling, None
+        return polling.result()
 
     async def _take_in(self, part: Slice) -> None:
         """Admit records in portions, between which those under way get their turn."""
@@ -174,7 +188,7 @@ class Pipeline:
         size = route.open_bytes_of(events)
         route.open_bytes += size  # from here on, as they may wait for a batch
         if fresh:
-            self._poll_size.note(size + _burial_bytes(rejected), len(fresh))
+            self._poll_size.note(size + route.burial_bytes_of(rejected), len(fresh))
         for batch in route.batcher.add(events, self._now()):
             self._dispatch(route, batch)
         if rejected:
@@ -225,7 +239,7 @@ class Pipeline:
 
     async def _bury(self, route: Route, rejected: list[tuple[Event, Rejection]]) -> None:
         """Dead-letter what was rejected before a request."""
-        size = _burial_bytes(rejected)
+        size = route.burial_bytes_of(rejected)
         route.open_bytes += size
         route.under_way += len(rejected)
         try:
@@ -262,11 +276,7 @@ class Pipeline:
             self._raise_failure()
             self.membership.finish(())
             self._commits.start(self.membership.owners)
-            # A poll may sit in a rebalance for longer than there is time.
-            poll = asyncio.ensure_future(self._source.poll(1, _POLL_S))
-            await asyncio.wait({poll}, timeout=deadline - self._now())
-            if poll.done():
-                poll.result()
+            await self._poll(1, _POLL_S, timeout_s=deadline - self._now())
         left = tuple(self.membership.owners)
         report = StopReport(
             open_records=sum(owner.open_count for owner in left),
@@ -286,8 +296,3 @@ class Pipeline:
 
     def _is_done(self) -> bool:
         return all(owner.is_drained and owner.committable is None for owner in self.membership.owners)
-
-
-def _burial_bytes(rejected: Sequence[tuple[Event, Rejection]]) -> int:
-    """What records cost while their dead letters are written; the producer makes a copy of each."""
-    return sum(2 * event.beside_bytes + _BURIAL_BYTES for event, _ in rejected)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from connector.model import Record
     from connector.outcomes import Outcomes
 
+_BURIAL_BYTES: Final = 4096  # what a dead letter under way costs beside its record
 _COMPANY: Final = 8  # batches: enough for one of them to be good
 BRAKE: Final = "brake"
 """The cause of a hold that is the brake's alone."""
@@ -134,6 +135,10 @@ class Route:
         """What events cost in memory while they are open."""
         own = sum([len(event.fragment) + event.beside_bytes for event in events])
         return own + self.settings.event_overhead_bytes * len(events)
+
+    def burial_bytes_of(self, rejected: Sequence[tuple[Event, Rejection]]) -> int:
+        """What records cost while their dead letters are written; the producer makes a copy of each."""
+        return sum(2 * event.beside_bytes + _BURIAL_BYTES for event, _ in rejected)
 
     def decode(self, owner: PartitionOffsets, records: Sequence[Record]) -> Decoded:
         """Turn records, whose offsets are open by now, into events, rejections and skipped tombstones."""

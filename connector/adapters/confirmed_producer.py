@@ -141,7 +141,8 @@ class ConfirmedProducer:
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
             report.add_done_callback(partial(_wake, waiter))
-            self._waiting.append((loop.time() + self._patience_s, waiter))
+            if self._patience_s < math.inf:  # behind one that waits without end, the others would pile up
+                self._waiting.append((loop.time() + self._patience_s, waiter))
             await waiter
         if not report.done():
             raise Unconfirmed("msg_timed_out", destination.remedy(KafkaError._MSG_TIMED_OUT))  # noqa: SLF001 - as above

@@ -30,7 +30,10 @@ class FirstSight:
         self._ids: dict[str, str] = {}
 
     def look(self, consumer: Consumer) -> None:
-        """Note how many partitions there are, the first time that the brokers tell; only where it matters."""
+        """Note how many partitions there are, the first time that the brokers tell; only where it matters.
+
+        It is asked in each poll until then: no partition may be assigned before one exists.
+        """
         if self.starts_at_latest and self._counts is None:
             self._counts = count_partitions(consumer, self._topics, lambda _: True)
 

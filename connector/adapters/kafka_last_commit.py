@@ -1,7 +1,7 @@
 """The last commit before partitions belong to somebody else.
 
 Promise: it is tried again for about a second where the reason is one that passes, and without its note where the broker
-takes no note of such a length. Runs on the Kafka thread.
+takes none of such a length, or not so many at once. Runs on the Kafka thread.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from connector.core.settled import NOTE_REFUSALS
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -40,14 +42,14 @@ def commit_and_wait(
             ended = consumer.commit(offsets=targets, asynchronous=False)
         except KafkaException as error:
             fault = error.args[0]
-            if fault.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
+            if _is_refused(fault):
                 targets = _without_notes(targets)
             elif fault.code() in _PASSING:
                 time.sleep(_PAUSE_S)
             else:
                 break
         else:
-            fault, too_long = None, [part for part in ended if _is_too_long(part.error)]
+            fault, too_long = None, [part for part in ended if _is_refused(part.error)]
             done += [part for part in ended if part not in too_long]
             targets = _without_notes(too_long)
             if not targets:
@@ -55,8 +57,9 @@ def commit_and_wait(
     return fault, [*done, *targets]
 
 
-def _is_too_long(error: KafkaError | None) -> bool:
-    return error is not None and error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE
+def _is_refused(error: KafkaError | None) -> bool:
+    """Whether it is the note that is refused."""
+    return error is not None and error.name() in NOTE_REFUSALS
 
 
 def _without_notes(targets: list[TopicPartition]) -> list[TopicPartition]:

@@ -159,6 +159,7 @@ class KafkaSource:
         if self._admission.is_due():
             self._consumer.close()
             self._subscribe()
+        self._first_sight.look(self._consumer)  # no assignment comes while the topics are still to be made
         self._note_topic_ids()
         try:
             messages = self._consumer.consume(max_records, timeout_s)

@@ -42,7 +42,7 @@ class TopicIds:
         self._patience_s = _FIRST_PATIENCE_S
 
     def prepare(self, topics: Iterable[str]) -> None:
-        """Connect, so that the first answer comes at once when it is needed."""
+        """Ask ahead, to learn whether brokers tell ids at all: those that do are waited for when it matters."""
         self._asked = self._ask(topic for topic in topics if not topic.startswith("^"))
 
     def ask(self, topics: Iterable[str]) -> dict[str, str]:

@@ -4,9 +4,10 @@ The watermark alone would make the next owner deliver again all that lies above 
 settled above it travel with the commit, and whoever takes the partition next leaves them out.
 
 Promise: `restore(encode(...))` is what was encoded. A note is bound to the topic's id, so that a topic made anew under
-the same name voids it, and to the committed offset, so that an offset that a person moved voids it too. What cannot be
-read is ignored: the watermark is right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by
-default; ranges that do not fit are left out altogether, and the watermark stands alone.
+the same name voids it, and to the committed offset, so that an offset that a person moved voids it too, or one that a
+mirror translated for the topic in another cluster: that offset counts. What cannot be read is ignored: the watermark is
+right without it. A note is at most 3,500 bytes, below the 4,096 that brokers take by default. Where not all ranges fit,
+the longest of them do: what is left out is delivered again, and nothing else.
 
 A note is `xdm1 TOPIC_ID OFFSET RANGES`, the last one the base64 of the ranges: for each one the distance from the end
 of the one before and its length, as numbers of seven bits a byte, lowest first. The first range may begin at the
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 3_500
 _VERSION: Final = "xdm1"
+
+NOTE_REFUSALS: Final = frozenset({"OFFSET_METADATA_TOO_LARGE", "INVALID_COMMIT_OFFSET_SIZE"})
+"""What brokers call a note that is too long for them, and notes that are too many for one commit."""
 
 Range = tuple[int, int]
 """First offset, and one past the last."""
@@ -45,8 +50,8 @@ def encode(identity: str, watermark: int, ranges: Sequence[Range]) -> str:
     if not identity:
         return ""
     head = f"{_VERSION} {identity} {watermark} "
-    text = head + urlsafe_b64encode(_packed(watermark, ranges)).decode()
-    return text if len(text) <= MAX_BYTES else head
+    room = (MAX_BYTES - len(head)) // 4 * 3  # base64 makes four bytes of three
+    return head + urlsafe_b64encode(_packed_within(room, watermark, ranges)).decode()
 
 
 def restore(text: str, *, identity: str, committed: int) -> Restored:
@@ -61,10 +66,10 @@ def restore(text: str, *, identity: str, committed: int) -> Restored:
         return Restored(ignored="unreadable")
     if version != _VERSION:
         return Restored(ignored="unreadable")
+    if watermark != committed:  # also where the id is another one: a mirror translated it, and kept what we wrote
+        return Restored(ignored="offset_moved")
     if noted_identity != identity:
         return Restored(is_foreign=True) if identity else Restored(ignored="topic_unknown")
-    if watermark != committed:
-        return Restored(ignored="offset_moved")
     return Restored(ranges)
 
 
@@ -83,6 +88,21 @@ def clipped(ranges: Iterable[Range], low: int, high: int | None = None) -> tuple
     """What of the ranges lies in [low, high), or at or above `low`."""
     cut = ((max(first, low), end if high is None else min(end, high)) for first, end in ranges)
     return tuple((first, end) for first, end in cut if first < end)
+
+
+def _packed_within(room: int, watermark: int, ranges: Sequence[Range]) -> bytes:
+    """As many of the ranges as fit, the longest first."""
+    most = room // 2  # a range takes two bytes or more
+    while True:
+        kept = ranges if len(ranges) <= most else sorted(nlargest(most, ranges, key=_length))
+        packed = _packed(watermark, kept)
+        if len(packed) <= room:
+            return packed
+        most = min(len(kept) * room // len(packed), len(kept) - 1)
+
+
+def _length(each: Range) -> int:
+    return each[1] - each[0]
 
 
 def _packed(watermark: int, ranges: Iterable[Range]) -> bytes:

@@ -88,6 +88,18 @@ async def test_a_group_without_a_commit_may_start_at_the_latest(group: Group) ->
         assert await member.read(2) == [(0, 1, b"new"), (1, 1, b"waits too")]
 
 
+async def test_a_topic_that_is_made_after_the_start_is_read_from_its_first_record(group_by_protocol: Group) -> None:
+    """With `latest` too: what is written before the group hears of the topic was written after the start."""
+    kafka, late = group_by_protocol.kafka, group_by_protocol.kafka.unique_name()
+    hears_soon = {**group_by_protocol.properties, "topic.metadata.refresh.interval.ms": 2_000}
+    name = group_by_protocol.name
+    async with new_member(kafka.bootstrap_servers, name, late, starts_at_latest=True, **hears_soon) as member:
+        await member.poll()
+        kafka.create_topic_named(late, partitions=1)
+        kafka.produce(late, [b"first", b"second"], partition=0)
+        assert await member.read(2) == [(0, 0, b"first"), (0, 1, b"second")]
+
+
 async def poll_both(one: Member, other: Member, until: object) -> None:
     """Poll two members until a condition holds for both."""
     await asyncio.gather(one.until(until), other.until(until))  # type: ignore[arg-type] # a condition

@@ -56,7 +56,7 @@ class ScriptedConsumer:
         return offsets
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        assert name in {"incremental_assign", "assign", "seek", "close"}
+        assert name in {"incremental_assign", "assign", "seek", "resume", "close"}
         return lambda *_: None
 
 

@@ -38,6 +38,7 @@ PASSING = {
     "timed-out": [KafkaError.REQUEST_TIMED_OUT] * 5,
     "disconnected": [KafkaError._TRANSPORT] * 4,
     "metadata-too-large": [KafkaError.OFFSET_METADATA_TOO_LARGE],
+    "notes-too-large": [KafkaError.INVALID_COMMIT_OFFSET_SIZE],
     "not-authorised": [KafkaError.GROUP_AUTHORIZATION_FAILED] * 3,
     "unknown": [KafkaError.UNKNOWN] * 3,
 }

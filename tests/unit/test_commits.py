@@ -87,12 +87,13 @@ def test_a_commit_that_failed_is_due_again(scene: Scene) -> None:
     assert scene.start() == started
 
 
-def test_a_note_that_is_too_long_for_the_broker_goes_no_more(scene: Scene) -> None:
-    """The watermark alone does; a broker may be set to take less than others."""
+@pytest.mark.parametrize("refusal", [KafkaError.OFFSET_METADATA_TOO_LARGE, KafkaError.INVALID_COMMIT_OFFSET_SIZE])
+def test_a_note_that_is_too_long_for_the_broker_goes_no_more(scene: Scene, refusal: int) -> None:
+    """The watermark alone does; a broker may be set to take less, and those of many partitions may be too much."""
     scene.owner.settle(10, 12)
     scene.owner.settle(20, 22)
     scene.start()
-    scene.end(12, KafkaError.OFFSET_METADATA_TOO_LARGE)
+    scene.end(12, refusal)
     assert scene.start() == [(12, "")]
 
 

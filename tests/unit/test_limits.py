@@ -52,3 +52,15 @@ def test_a_limit_that_is_enough_stays(soft: int, hard: int, limit: int | None, m
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: pytest.fail("changed"))
     assert raise_file_limit() == limit
+
+
+@pytest.mark.parametrize("refusal", [ValueError("exceeds maximum limit"), PermissionError("not permitted")])
+def test_a_limit_that_cannot_be_raised_stays(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems name no hard limit and have one, some forbid the call: too few files are told, and no crash."""
+
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    assert raise_file_limit() == 256

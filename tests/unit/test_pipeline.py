@@ -280,3 +280,22 @@ async def test_a_defect_ends_the_run() -> None:
     with pytest.raises(Defect):
         await running.run
     assert running.source.owner.watermark == 0
+
+
+@virtually
+async def test_a_stop_does_not_wait_for_a_poll_that_sits_in_a_rebalance() -> None:
+    """The brokers may not say for minutes where a partition begins; what is in flight still ends, within the grace."""
+    running = Running()
+    await asyncio.sleep(1.0)
+    poll = running.source.poll
+
+    async def sit(max_records: int, timeout_s: float) -> list[Slice]:
+        await asyncio.sleep(240.0)
+        return await poll(max_records, timeout_s)
+
+    running.source.poll = sit  # type: ignore[method-assign] # the coordinator is away
+    await asyncio.sleep(1.0)
+    began = running.scene.now
+    report = await running.stop()
+    assert (running.accepted, report.open_records) == (list(range(10)), 0)
+    assert running.scene.now - began < _GRACE_S + 1

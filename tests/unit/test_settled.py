@@ -38,12 +38,15 @@ def test_what_was_noted_is_restored(case: tuple[int, tuple[Range, ...]]) -> None
     assert restore(note, identity=TOPIC_ID, committed=watermark) == Restored(ranges)
 
 
-def test_what_does_not_fit_is_left_out_altogether() -> None:
-    """Then the watermark stands alone, still bound to its topic."""
-    ranges = tuple((first, first + 1) for first in range(2, 20_000, 2))
-    note = encode(TOPIC_ID, 0, ranges)
-    assert len(note) < 60
-    assert restore(note, identity=TOPIC_ID, committed=0) == Restored()
+@pytest.mark.parametrize("length", [1, 200, 10**6])
+def test_where_not_all_ranges_fit_the_longest_are_noted(length: int) -> None:
+    """A stop while a thousand dead letters wait repeats little of what was accepted between them."""
+    long = tuple((at * 10 * length, at * 10 * length + 2 * length) for at in range(1, 300))
+    short = tuple((at * 10 * length + 5 * length, at * 10 * length + 6 * length) for at in range(1, 5_000))
+    note = encode(TOPIC_ID, 0, sorted((*long, *short)))
+    restored = restore(note, identity=TOPIC_ID, committed=0)
+    assert MAX_BYTES - 200 < len(note) <= MAX_BYTES
+    assert set(long) <= set(restored.ranges) < {*long, *short}
     assert restore(note, identity=OTHER_ID, committed=0) == Restored(is_foreign=True)
 
 
@@ -60,6 +63,12 @@ def test_a_note_is_for_its_topic_and_its_offset_only() -> None:
     assert restore(note, identity="", committed=7) == Restored(ignored="topic_unknown")
     assert restore(note, identity=TOPIC_ID, committed=6) == Restored(ignored="offset_moved")
     assert restore("", identity=TOPIC_ID, committed=7) == Restored()
+
+
+def test_an_offset_that_a_mirror_translated_counts() -> None:
+    """It comes with the note of another cluster's topic. Taken for a topic made anew, all of it would come again."""
+    note = encode(TOPIC_ID, 1_000, [(1_010, 1_020)])
+    assert restore(note, identity=OTHER_ID, committed=990) == Restored(ignored="offset_moved")
 
 
 def test_nothing_is_noted_of_a_topic_without_an_id() -> None:
