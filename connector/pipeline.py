@@ -92,7 +92,6 @@ class Pipeline:
         self._tasks: set[asyncio.Task[None]] = set()
         self._poll_size = PollSize(settings.max_poll_records)
         self._failure: BaseException | None = None
-        self._polling: asyncio.Future[list[Slice]] | None = None
         self._stopping_since: float | None = None
         self._stop_asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.has_left = True
@@ -107,8 +106,7 @@ class Pipeline:
         """
         await self._source.start(self.membership)
         try:
-            while self._stopping_since is None:
-                await self._turn()
+            await self._read_on()
             return await self._drain()
         except BaseException as failure:
             self._failure = self._failure or failure
@@ -128,30 +126,33 @@ class Pipeline:
         """The partitions that this member owns."""
         return tuple(self.membership.owners)
 
+    async def _read_on(self) -> None:
+        """Read until a stop, which does not wait for longer than it may: a poll may sit in a rebalance for minutes."""
+        reading = asyncio.ensure_future(self._read())
+        try:
+            await asyncio.wait({reading, self._stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading}, timeout=self._settings.grace_s)
+            if reading.done():
+                reading.result()
+        finally:
+            reading.cancel()
+
+    async def _read(self) -> None:
+        while self._stopping_since is None:
+            await self._turn()
+
     async def _turn(self) -> None:
         self._raise_failure()
         if self._backpressure.should_wait(self._now()):
             await self._progress.wait(_POLL_S)
         else:
             most = self._poll_size.records(max(route.room_bytes for route in self._routes))
-            for part in await self._poll(most, self._poll_s(), until=self._stop_asked):
+            for part in await self._source.poll(most, self._poll_s()):
                 await self._take_in(part)
         now = self._now()
         self._flush(now)
         self._commits.start_if_due(self.membership.owners, now)
         self._backpressure.balance(self.membership.owners, now)
-
-    async def _poll(
-        self, most: int, seconds: float, *, until: asyncio.Future[None] | None = None, timeout_s: float | None = None
-    ) -> list[Slice]:
-        """Read records, none where another end comes first: a poll may sit in a rebalance for minutes."""
-        self._polling = self._polling or asyncio.ensure_future(self._source.poll(most, seconds))
-        ends: set[asyncio.Future[Any]] = {self._polling, *([until] if until is not None else [])}
-        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if not self._polling.done():
-            return []  # whoever polls next waits for this one
-        polling, self._polling = self._polling, None
-        return polling.result()
 
     async def _take_in(self, part: Slice) -> None:
         """Admit records in portions, between which those under way get their turn."""
@@ -259,8 +260,6 @@ class Pipeline:
             self._failure = self._failure or task.exception()
         self._progress.note()
 
-    # Stop
-
     async def _drain(self) -> StopReport:
         """Stop in numbered steps, all of them under one deadline.
 
@@ -276,7 +275,10 @@ class Pipeline:
             self._raise_failure()
             self.membership.finish(())
             self._commits.start(self.membership.owners)
-            await self._poll(1, _POLL_S, timeout_s=deadline - self._now())
+            poll = asyncio.ensure_future(self._source.poll(1, _POLL_S))
+            await asyncio.wait({poll}, timeout=deadline - self._now())
+            if poll.done():
+                poll.result()
         left = tuple(self.membership.owners)
         report = StopReport(
             open_records=sum(owner.open_count for owner in left),
