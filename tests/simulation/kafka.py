@@ -113,7 +113,7 @@ class Group:
         self.members.remove(member)
         for place in [place for place, owner in self.owners.items() if owner == member]:
             del self.owners[place]
-            self.broke(place)
+            self.broke(place, member)
         self.rebalance()
 
     def committed_offset(self, place: Place) -> int:
@@ -124,14 +124,18 @@ class Group:
         note = restore(known.note, identity=self.topic_ids[place[0]], committed=known.offset)
         return 0 if note.is_foreign else known.offset
 
-    def broke(self, place: Place) -> None:
-        """An assignment ended without its last commit."""
+    def broke(self, place: Place, member: str) -> None:
+        """A member's assignment ended without its last commit."""
         known = self.committed.get(place)
         if known is None:
-            self._oracle.broke(place, 0)
+            self._oracle.broke(place, 0, member=member)
         else:
             note = restore(known.note, identity=self.topic_ids[place[0]], committed=known.offset)
-            self._oracle.broke(place, 0 if note.is_foreign else known.offset, note.ranges)
+            self._oracle.broke(place, 0 if note.is_foreign else known.offset, note.ranges, member=member)
+
+    def stale_owner(self, member: str, place: Place) -> str | None:
+        """The member himself, if he does not own the partition, or no more; else None."""
+        return None if self.owners.get(place) == member else member
 
     def release(self, member: str, place: Place) -> None:
         """A member lets a partition go."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from connector.model import Record, Rejection
     from connector.pipeline import StopReport
     from connector.ports import ResponseSink, Write
-    from tests.simulation.oracle import Place
     from tests.simulation.world import World
 
 UNIX_AT_START_S = 1_760_000_000.0
@@ -125,10 +124,6 @@ class Member:
             await self._awake.wait()
             if self.is_dead:
                 await asyncio.shield(self._never)
-
-    def is_stale_since(self, sender: str | None, place: Place) -> bool:
-        """Whether the group does not count as the partition's owner, or no more, who sent something as `sender`."""
-        return sender is None or self._world.group.owners.get(place) != sender
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start what goes on outside of the process."""

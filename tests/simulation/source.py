@@ -256,7 +256,9 @@ class SimulatedSource:
         if owner.identity not in ("", self._world.group.topic_ids[owner.topic]):
             self._world.oracle.broke(place, 0)
         elif not is_committed:
-            self._world.group.broke(place)
+            self._world.group.broke(place, str(self.id))
+        elif owner.watermark is None:
+            self._world.oracle.broke(place, 0)  # nothing was read: there is no offset that a note could go with
         elif not (owner.identity and owner.takes_notes) or len(owner.note) > self._world.group.most_note_bytes:
             self._world.oracle.broke(place, owner.watermark or 0)
 
