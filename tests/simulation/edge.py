@@ -73,9 +73,7 @@ class SimulatedEdge:
             world.trace.note(member.name, "nobody listens at the Edge")
             return NoAnswer.REFUSED
         answer: asyncio.Future[Answer | NoAnswer] = asyncio.get_running_loop().create_future()
-        flight = Flight(
-            member, world.oracle.read(body, prefix, suffix), kind, answer, fault, world.now, sender
-        )
+        flight = Flight(member, world.oracle.read(body, prefix, suffix), kind, answer, fault, world.now, sender)
         self.flights.append(flight)
         latency_s = world.plan.latency_s * rng.uniform(0.5, 1.5)
         if rng.random() < world.faults(world.plan.tail):

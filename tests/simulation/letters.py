@@ -29,9 +29,7 @@ class SimulatedLetters:
         await member.awake()
         confirmed: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
         delay_s = self.world.rng.uniform(0.001, 0.02)
-        asyncio.get_running_loop().call_later(
-            delay_s, self._arrive, member, sender, record, rejection, confirmed
-        )
+        asyncio.get_running_loop().call_later(delay_s, self._arrive, member, sender, record, rejection, confirmed)
         entry = await confirmed
         await member.awake()
         member.idle_since = self.world.now

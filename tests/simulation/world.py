@@ -146,7 +146,8 @@ class World:
                 return
             if not self.running:
                 self.start_member()
-            if self.oracle.has_open("poison") and (not self.oracle.has_open("company") or int(self.now) % 5 == 0):
+            has_poison = self.oracle.has_open("poison") or any(entry.kind == "poison" for entry in left)
+            if has_poison and (not self.oracle.has_open("company") or int(self.now) % 5 == 0):
                 self._keep_company()
             await asyncio.sleep(0.5)
 
