@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from connector.commits import Commits, committable
 from connector.core.delivered import Delivered
 from connector.core.offsets import PartitionOffsets
+from connector.core.settled import restore
 from connector.ports import SourceFatal, Start
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Membership:
             identity=start.identity,
             restored=(*start.settled, *known),
         )
+        owner.unread_note = start.unread_note
         owner.is_leaving = self.is_ending
         self.owners[owner] = self._route_for(start.topic)
         return owner
@@ -116,8 +118,10 @@ class Membership:
         return self._begin(start)
 
     def identified(self, owner: PartitionOffsets, identity: str) -> None:
-        """Note the topic's id, from now on in commits too."""
-        owner.identity = identity
+        """Note the topic's id, from now on in commits too, and what only the id tells to be settled."""
+        note = restore(owner.unread_note, identity=identity, committed=owner.origin or 0)
+        known = self._delivered.recall(owner.topic, owner.partition, identity=identity, committed=owner.origin)
+        owner.identify(identity, (*note.ranges, *known))
 
     def _route_for(self, topic: str) -> Route:
         """The first route in the file's order that reads the topic; a topic that came later may suit more than one."""

@@ -48,6 +48,7 @@ class Entry:
     has_verdict: bool = False
     is_gone: bool = False
     excuses: int = 0
+    breaks: list[Break] = field(default_factory=list)  # of its partition in its topic, which may be made anew
     strays: set[str] = field(default_factory=set)  # who delivered it without knowing that the assignment was over
 
     @property
@@ -91,7 +92,8 @@ class Oracle:
         self._clock = clock
         self.logs: dict[Place, Log] = defaultdict(Log)
         self._by_name: dict[bytes, Entry] = {}
-        self._apart: dict[str, list[Entry]] = {"poison": [], "company": []}
+        self._poisons: list[Entry] = []
+        self._company: list[Entry] = []
         self.failures: list[str] = []
         self.duplicates = 0
 
@@ -106,16 +108,20 @@ class Oracle:
         log = self.logs[place]
         if place[0] == ORDERED and entry.kind not in ("skip", "not_json", "no_object"):
             log.chains.setdefault(entry.key, []).append(entry)
+        entry.breaks = log.breaks
         log.offsets.append(entry.offset)
         log.entries.append(entry)
         self._by_name[entry.name.encode()] = entry
-        if entry.kind in self._apart:
-            self._apart[entry.kind].append(entry)
+        if entry.kind == "poison":
+            self._poisons.append(entry)
+        elif entry.kind == "company":
+            self._company.append(entry)
 
     def recreated(self, place: Place) -> None:
         """A topic was deleted and made anew: what was in it is gone, and its offsets mean other records now."""
         self.gone(place, sys.maxsize)
         self.logs[place] = Log()
+        self._poisons = [entry for entry in self._poisons if entry.place != place]
 
     def gone(self, place: Place, below: int) -> None:
         """Kafka deleted records: nobody answers for those that were not delivered."""
@@ -183,7 +189,7 @@ class Oracle:
     def _check_times(self, entry: Entry, times: int, what: str, stale: str | None) -> None:
         if times == 1 and stale is None:
             return
-        covering = [each for each in self.logs[entry.place].breaks if each.covers(entry)]
+        covering = [each for each in entry.breaks if each.covers(entry)]
         breaks = len(covering)
         if stale is not None and stale not in entry.strays and all(each.member != stale for each in covering):
             entry.strays.add(stale)
@@ -232,10 +238,15 @@ class Oracle:
             last = self.logs[place].breaks.pop()
             self.logs[place].breaks.append(replace(last, settled=(*last.settled, *settled)))
 
-    def has_open(self, kind: str) -> bool:
-        """Whether a record of a kind that is kept apart has no verdict yet."""
-        self._apart[kind] = [entry for entry in self._apart[kind] if not (entry.has_verdict or entry.is_gone)]
-        return bool(self._apart[kind])
+    def has_poison(self, committed: Callable[[Place], int]) -> bool:
+        """Whether an event that fails alone may still be tried, be it that it is gone from Kafka by now."""
+        self._poisons = [entry for entry in self._poisons if entry.offset >= committed(entry.place)]
+        return bool(self._poisons)
+
+    def has_open_company(self) -> bool:
+        """Whether what was written to go beside those has not got through yet."""
+        self._company = [entry for entry in self._company if not (entry.has_verdict or entry.is_gone)]
+        return bool(self._company)
 
     def open_entries(self, committed: Callable[[Place], int]) -> list[Entry]:
         """What is not delivered or not committed yet, the first one of each partition."""

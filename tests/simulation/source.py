@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 from connector.adapters.kafka_assignments import Assignments
 from connector.adapters.kafka_first_sight import FirstSight
 from connector.adapters.kafka_starts import _start as find_start
+from connector.core.settled import clipped, restore
 from connector.ports import Extent, Slice
 from tests.simulation.client import Client, place_of
 from tests.simulation.kafka import Committed
@@ -165,13 +166,21 @@ class SimulatedSource:
         self._ids_at = world.now + _IDS_S
         for owner in self._assignments.owners:
             identity = world.group.topic_ids[owner.topic]
-            if owner.identity and owner.identity != identity:
+            if owner.is_for_another(identity):
                 world.trace.note(self._member.name, f"hears that {owner.topic} was made anew")
                 world.oracle.broke((owner.topic, owner.partition), 0)
                 successor = await self._listener.recreated(owner, identity)
                 self._client.begin([self._assignments.take(successor, None)])
             elif owner.identity != identity and not world.draw(world.plan.id_faults):
-                self._listener.identified(owner, identity)
+                self._identify(owner, identity)
+
+    def _identify(self, owner: PartitionOffsets, identity: str) -> None:
+        """The id makes a note readable: what was not read yet by then is not delivered again."""
+        place = owner.topic, owner.partition
+        settled = restore(owner.unread_note, identity=identity, committed=owner.origin or 0).ranges
+        self._listener.identified(owner, identity)
+        if self._world.group.owners.get(place) == self.id:
+            self._world.oracle.remembered(place, clipped(settled, owner.next_offset or 0))
 
     # ---- Rebalances ----
 

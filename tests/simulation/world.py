@@ -146,10 +146,12 @@ class World:
                 return
             if not self.running:
                 self.start_member()
-            has_poison = self.oracle.has_open("poison") or any(entry.kind == "poison" for entry in left)
-            if has_poison and (not self.oracle.has_open("company") or int(self.now) % 5 == 0):
+            if self.oracle.has_poison(self.group.committed_offset) and self._lacks_company():
                 self._keep_company()
             await asyncio.sleep(0.5)
+
+    def _lacks_company(self) -> bool:
+        return int(self.now) % 5 == 0 or not self.oracle.has_open_company()
 
     def _keep_company(self) -> None:
         """Go on writing: that one event alone fails shows only beside others that get through."""
@@ -199,8 +201,8 @@ class World:
         is_time_up = waited_s >= revoke_s or (stopped_at is not None and self.now - stopped_at >= grace_s)
         self._check_patience(member, waited_s, revoke_s)
         for flight in self.edge.flights:
-            if flight.member is not member:
-                continue
+            if flight.sender != member.source.id:
+                continue  # another process, or this one before it lost what it had
             left = [entry for entry in flight.entries if flight.sent_at >= begun_at.get(entry.place, self.now + 1)]
             if left and not is_time_up:
                 self.oracle.fail(f"{member.name} lets go of {left[0].name} under way after {waited_s:.3f} s")
