@@ -75,6 +75,7 @@ class SimulatedEdge:
         answer: asyncio.Future[Answer | NoAnswer] = asyncio.get_running_loop().create_future()
         flight = Flight(member, world.oracle.read(body, prefix, suffix), kind, answer, fault, world.now, sender)
         self.flights.append(flight)
+        answer.add_done_callback(lambda _: member.hear(flight.entries))
         latency_s = world.plan.latency_s * rng.uniform(0.5, 1.5)
         if rng.random() < world.faults(world.plan.tail):
             latency_s *= rng.uniform(2, 100)
@@ -104,7 +105,6 @@ class SimulatedEdge:
             member.held.append(lambda: self._come_back(flight, is_late))
         else:
             self.flights.remove(flight)
-            member.idle_since = self.world.now
             answer = NoAnswer.TIMEOUT if is_late or flight.decided is None else flight.decided
             answer = _BROKEN.get(str(flight.fault), answer)
             if isinstance(answer, NoAnswer) or flight.answer.cancelled():

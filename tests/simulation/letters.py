@@ -32,7 +32,7 @@ class SimulatedLetters:
         asyncio.get_running_loop().call_later(delay_s, self._arrive, member, sender, record, rejection, confirmed)
         entry = await confirmed
         await member.awake()
-        member.idle_since = self.world.now
+        member.hear([self.world.oracle.entry_of(record)])
         if entry is None:
             raise WriteFailed("not_written", "Wait.")
         self.world.oracle.answered([entry])

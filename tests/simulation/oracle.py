@@ -200,10 +200,14 @@ class Oracle:
 
     # ---- Dead letters ----
 
+    def entry_of(self, record: Record) -> Entry:
+        """What is known of a record."""
+        name = f"{record.topic()}-{record.partition()}-{record.offset()}-{record.timestamp()[1]}"
+        return self._by_name[name.encode()]
+
     def buried(self, record: Record, rejection: Rejection, *, stale: Callable[[Place], str | None]) -> Entry:
         """A dead letter was written."""
-        name = f"{record.topic()}-{record.partition()}-{record.offset()}-{record.timestamp()[1]}"
-        entry = self._by_name[name.encode()]
+        entry = self.entry_of(record)
         entry.buried += 1
         if entry.first_sent_at is None:
             entry.first_sent_at = self._clock()

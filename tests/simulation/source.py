@@ -51,6 +51,8 @@ class SimulatedSource:
         self._wire = Wire(world)
         self._listener: AssignmentListener
         self.id: str | None = None
+        self.is_revoking = False
+        """Whether a revoke waits for what is under way."""
 
     # ---- What the pipeline calls ----
 
@@ -245,7 +247,9 @@ class SimulatedSource:
         started = world.now
         world.trace.note(self._member.name, f"has to let go of {', '.join(f'{at[0]}-{at[1]}' for at in places)}")
         if owners:
+            self.is_revoking = True
             commits = await self._listener.revoked(owners)
+            self.is_revoking = False
             begun_at = {place: self._client.begun_at[place] for place in places}
             world.check_release(self._member, begun_at, waited_s=world.now - started)
             await self._member.awake()
