@@ -258,22 +258,10 @@ class SimulatedSource:
             errors = await self._wire.commit_and_wait(lambda: str(self.id), _offsets(last), self._member.awake)
             self._on_commit(errors, last)
             for owner in owners:
-                self._check_release(owner, is_committed=not errors)
+                world.group.note_last_commit(str(self.id), owner, is_committed=not errors)
         self._forget(targets)
         for place in places:
             world.group.release(str(self.id), place)
-
-    def _check_release(self, owner: PartitionOffsets, *, is_committed: bool) -> None:
-        """What the next owner may deliver again: nothing, unless the broker did not take the commit, or its note."""
-        place = owner.topic, owner.partition
-        if owner.identity not in ("", self._world.group.topic_ids[owner.topic]):
-            self._world.oracle.broke(place, 0)
-        elif not is_committed:
-            self._world.group.broke(place, str(self.id))
-        elif owner.watermark is None:
-            self._world.oracle.broke(place, 0)  # nothing was read: there is no offset that a note could go with
-        elif not (owner.identity and owner.takes_notes) or len(owner.note) > self._world.group.most_note_bytes:
-            self._world.oracle.broke(place, owner.watermark or 0)
 
     def _forget(self, targets: list[TopicPartition]) -> None:
         self._assignments.forget(targets)
