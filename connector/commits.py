@@ -45,7 +45,9 @@ class Commits:
         """Start to commit what is settled, now."""
         commits = committable(owner for owner in owners if owner not in self._under_way)
         if commits:
-            self._under_way.update((commit.owner, commit.owner.settled_ranges) for commit in commits)
+            # One without a note says nothing of them: it goes again once the topic's id is heard.
+            said = ((commit.owner, commit.owner.settled_ranges if commit.note else ()) for commit in commits)
+            self._under_way.update(said)
             self._source.commit(commits)
 
     def ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:

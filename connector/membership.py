@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from connector.commits import Commits, committable
 from connector.core.delivered import Delivered
 from connector.core.offsets import PartitionOffsets
+from connector.core.settled import restore
 from connector.ports import SourceFatal, Start
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ class Membership:
         """Why Kafka's client cannot go on."""
         self.is_ending = False
         """The process stops: what is assigned now is not read any more."""
-        self.may_wait = True
-        """False when there is no time left to finish anything."""
+        self._may_wait = True
 
     async def assigned(self, starts: Sequence[Start]) -> Sequence[PartitionOffsets]:
         """Begin a new assignment for each partition."""
@@ -89,6 +89,7 @@ class Membership:
             identity=start.identity,
             restored=(*start.settled, *known),
         )
+        owner.unread_note = start.unread_note
         owner.is_leaving = self.is_ending
         self.owners[owner] = self._route_for(start.topic)
         return owner
@@ -116,8 +117,10 @@ class Membership:
         return self._begin(start)
 
     def identified(self, owner: PartitionOffsets, identity: str) -> None:
-        """Note the topic's id, from now on in commits too."""
-        owner.identity = identity
+        """Note the topic's id, from now on in commits too, and what only the id tells to be settled."""
+        note = restore(owner.unread_note, identity=identity, committed=owner.origin or 0)
+        known = self._delivered.recall(owner.topic, owner.partition, identity=identity, committed=owner.origin)
+        owner.identify(identity, (*note.ranges, *known))
 
     def _route_for(self, topic: str) -> Route:
         """The first route in the file's order that reads the topic; a topic that came later may suit more than one."""
@@ -130,8 +133,7 @@ class Membership:
         """Finish what is in flight for these partitions, or abandon it at the deadline."""
         started = self._now()
         self.finish(owners)
-        if self.may_wait:
-            await self._until_drained(owners, started + self._revoke_timeout_s)
+        await self._until_drained(owners, started + self._revoke_timeout_s)
         commits = committable(owners)
         abandoned = sum(owner.open_count for owner in owners)
         cut_off = sum(owner.under_way_count for owner in owners)
@@ -159,8 +161,13 @@ class Membership:
         for route in self._routes:
             route.gate.cut()
 
+    def end_waits(self) -> None:
+        """Let a revoke wait for nothing any more, also one under way: there is no time left to finish anything."""
+        self._may_wait = False
+        self._progress.note()
+
     async def _until_drained(self, owners: Sequence[PartitionOffsets], deadline: float) -> None:
-        while not all(owner.is_drained for owner in owners) and self._now() < deadline:
+        while self._may_wait and not all(owner.is_drained for owner in owners) and self._now() < deadline:
             await self._progress.wait(deadline - self._now())
 
     def _let_go(self, owners: Sequence[PartitionOffsets]) -> None:

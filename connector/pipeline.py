@@ -293,7 +293,7 @@ class Pipeline:
         """Leave the group now: what is not settled is open for whoever comes next."""
         for task in tuple(self._tasks):
             task.cancel()
-        self.membership.may_wait = False
+        self.membership.end_waits()
         self.has_left = await self._source.close(timeout_s)
 
     def _is_done(self) -> bool:

@@ -37,6 +37,7 @@ class Start(NamedTuple):
     settled: tuple[Range, ...] = ()  # what the commit says is settled above it
     identity: str = ""  # the topic's id, empty where the brokers do not tell
     ignored: Ignored | None = None  # why the commit's note is not used
+    unread_note: str = ""  # the note itself, where only the topic's id is missing to read it
     is_recreated: bool = False  # the commit was for another topic of the same name, and is not used
     skipped: int = 0  # how many records wait below it and are not read, as the config asks
 

@@ -213,7 +213,7 @@ class KafkaSource:
             identity = ids.get(owner.topic)
             if identity is None or identity == owner.identity:
                 continue
-            if owner.identity:
+            if owner.is_for_another(identity):
                 successor = self._ask(self._listener.recreated(owner, identity))
                 self._read_from.seek([self._assignments.take(successor, None)])
             else:

@@ -62,7 +62,8 @@ def _start(consumer: Consumer, found: TopicPartition, identity: str, first_sight
         note = restore(found.metadata or "", identity=identity, committed=found.offset)
         if note.is_foreign:
             return Start(topic, partition, None, None, identity=identity, is_recreated=True)
-        return Start(topic, partition, found.offset, found.offset, note.ranges, identity, note.ignored)
+        unread = found.metadata or "" if note.ignored == "topic_unknown" else ""
+        return Start(topic, partition, found.offset, found.offset, note.ranges, identity, note.ignored, unread)
     if not first_sight.starts_at_latest or first_sight.is_new(topic, partition, identity):
         return Start(topic, partition, None, None, identity=identity)
     earliest, end = consumer.get_watermark_offsets(found, timeout=QUERY_TIMEOUT_S)

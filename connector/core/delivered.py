@@ -34,7 +34,9 @@ class Delivered:
     def remember(self, owner: PartitionOffsets) -> None:
         """Keep what settled under an assignment that ends."""
         ranges = owner.all_settled
-        if owner.identity and ranges:
+        if not owner.identity:
+            self.forget(owner)  # what was committed meanwhile is not known to be for the same topic
+        elif ranges:
             self._memories[owner.topic, owner.partition] = _Memory(owner, owner.identity, ranges)
 
     def forget(self, owner: PartitionOffsets) -> None:
@@ -42,7 +44,9 @@ class Delivered:
         self._memories.pop((owner.topic, owner.partition), None)
 
     def recall(self, topic: str, partition: int, *, identity: str, committed: int | None) -> tuple[Range, ...]:
-        """What need not be delivered again under the assignment that begins; it is asked once."""
+        """What need not be delivered again under the assignment that begins; it is asked once, with the topic's id."""
+        if not identity:
+            return ()
         memory = self._memories.pop((topic, partition), None)
         if memory is None or memory.identity != identity:
             return ()

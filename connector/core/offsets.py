@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from connector.core.settled import clipped, encode, united
+from connector.core.settled import clipped, encode, restore, united
 from connector.model import offset_of
 
 if TYPE_CHECKING:
@@ -47,9 +47,11 @@ class PartitionOffsets:
         "noted",
         "origin",
         "partition",
+        "recalled",
         "restored",
         "takes_notes",
         "topic",
+        "unread_note",
         "watermark",
     )
 
@@ -81,6 +83,10 @@ class PartitionOffsets:
         """False where the broker refused one as too long."""
         self.restored = clipped(united(restored), start or 0)
         """What settled earlier and was not read again yet."""
+        self.unread_note = ""
+        """The note of the commit at the start, while it cannot be read because the topic's id is not known."""
+        self.recalled: tuple[Range, ...] = ()
+        """What settled earlier, but was heard of only after it had been opened here."""
         self.is_leaving = False
         """The assignment is about to end: what has to wait for another try is not worth waiting for."""
         self.is_closed = False
@@ -135,6 +141,23 @@ class PartitionOffsets:
             self._add(first, end)
         self.restored = clipped(self.restored, self.next_offset)
 
+    def is_for_another(self, identity: str) -> bool:
+        """Whether this assignment, or the commit at its start, was for another topic than the one with this id."""
+        if self.identity:
+            return self.identity != identity
+        return restore(self.unread_note, identity=identity, committed=self.origin or 0).is_foreign
+
+    def identify(self, identity: str, settled: Iterable[Range]) -> None:
+        """Note the topic's id, and what settled earlier as only the id could tell.
+
+        What of it is open by now is under way again, and ends as it does. But no commit may say less than the one
+        before, or whoever comes next would deliver it once more.
+        """
+        self.identity, self.unread_note = identity, ""
+        known = united(settled)
+        self.restored = united((*self.restored, *clipped(known, self.next_offset or 0)))
+        self.recalled = clipped(known, 0, self.next_offset or 0)
+
     def is_settled(self, offset: int) -> bool:
         """Whether an offset that was opened has settled under this assignment."""
         if self.watermark is None or offset < self.watermark:
@@ -187,7 +210,9 @@ class PartitionOffsets:
     def settled_ranges(self) -> tuple[Range, ...]:
         """The settled ranges above the watermark, lowest first, those among them that are still to be read again."""
         ranges = tuple(zip(self._starts, self._ends, strict=True))
-        return united((*ranges, *self.restored)) if self.restored else ranges
+        if not (self.restored or self.recalled):
+            return ranges
+        return united((*ranges, *self.restored, *clipped(self.recalled, self.watermark or 0)))
 
     @property
     def all_settled(self) -> tuple[Range, ...]:

@@ -147,7 +147,7 @@ class Process:
             monotonic_s=lambda: 0.0,
             flush=lambda: None,
         )
-        self._membership.may_wait = False
+        self._membership.end_waits()
         self.terms: dict[int, Term] = {}  # by partition: as this process believes
         self.memories: dict[int, Term] = {}  # by partition: the last term that ended
         self.under_way: deque[list[tuple[Term, TopicPartition, Committed]]] = deque()

@@ -45,7 +45,7 @@ class Flight:
     answer: asyncio.Future[Answer | NoAnswer]
     fault: str | None
     sent_at: float
-    sender: str | None  # as what member of the group
+    sender: str  # as what member of the group
     decided: Answer | NoAnswer | None = None
     is_accepted: bool = False
 
@@ -61,6 +61,7 @@ class SimulatedEdge:
 
     async def post(self, member: Member, url: str, body: bytes) -> Answer | NoAnswer:
         """Send a body once, for a member that may be killed meanwhile."""
+        sender = str(member.source.id)  # a process that was stopped sends it as who it was before
         await member.awake()
         world, rng = self.world, self.world.rng
         kind = "interact" if "/interact?" in url else "collect"
@@ -72,10 +73,9 @@ class SimulatedEdge:
             world.trace.note(member.name, "nobody listens at the Edge")
             return NoAnswer.REFUSED
         answer: asyncio.Future[Answer | NoAnswer] = asyncio.get_running_loop().create_future()
-        flight = Flight(
-            member, world.oracle.read(body, prefix, suffix), kind, answer, fault, world.now, member.source.id
-        )
+        flight = Flight(member, world.oracle.read(body, prefix, suffix), kind, answer, fault, world.now, sender)
         self.flights.append(flight)
+        answer.add_done_callback(lambda _: member.hear(flight.entries))
         latency_s = world.plan.latency_s * rng.uniform(0.5, 1.5)
         if rng.random() < world.faults(world.plan.tail):
             latency_s *= rng.uniform(2, 100)
@@ -94,7 +94,7 @@ class SimulatedEdge:
         what = f"{entries[0].name} and {len(entries) - 1} more of {flight.member.name}" if entries else "nothing"
         world.trace.note("edge", f"{'accepts' if flight.is_accepted else 'does not accept'} {what} ({flight.fault})")
         if flight.is_accepted:
-            world.oracle.accepted(entries, is_stale=partial(flight.member.is_stale_since, flight.sender))
+            world.oracle.accepted(entries, stale=partial(world.group.stale_owner, flight.sender))
 
     def _come_back(self, flight: Flight, is_late: bool) -> None:
         """The answer is back, or what there is in its place; nobody hears it in a process that is dead or stopped."""
@@ -105,7 +105,6 @@ class SimulatedEdge:
             member.held.append(lambda: self._come_back(flight, is_late))
         else:
             self.flights.remove(flight)
-            member.idle_since = self.world.now
             answer = NoAnswer.TIMEOUT if is_late or flight.decided is None else flight.decided
             answer = _BROKEN.get(str(flight.fault), answer)
             if isinstance(answer, NoAnswer) or flight.answer.cancelled():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
+    from connector.core.offsets import PartitionOffsets
     from connector.model import Record
     from tests.simulation.oracle import Oracle, Place
     from tests.simulation.trace import Trace
@@ -113,7 +114,7 @@ class Group:
         self.members.remove(member)
         for place in [place for place, owner in self.owners.items() if owner == member]:
             del self.owners[place]
-            self.broke(place)
+            self.broke(place, member)
         self.rebalance()
 
     def committed_offset(self, place: Place) -> int:
@@ -124,14 +125,30 @@ class Group:
         note = restore(known.note, identity=self.topic_ids[place[0]], committed=known.offset)
         return 0 if note.is_foreign else known.offset
 
-    def broke(self, place: Place) -> None:
-        """An assignment ended without its last commit."""
+    def broke(self, place: Place, member: str) -> None:
+        """A member's assignment ended without its last commit."""
         known = self.committed.get(place)
         if known is None:
-            self._oracle.broke(place, 0)
+            self._oracle.broke(place, 0, member=member)
         else:
             note = restore(known.note, identity=self.topic_ids[place[0]], committed=known.offset)
-            self._oracle.broke(place, 0 if note.is_foreign else known.offset, note.ranges)
+            self._oracle.broke(place, 0 if note.is_foreign else known.offset, note.ranges, member=member)
+
+    def note_last_commit(self, member: str, owner: PartitionOffsets, *, is_committed: bool) -> None:
+        """What the next owner may deliver again: nothing, unless the broker did not take the commit, or its note."""
+        place = owner.topic, owner.partition
+        if owner.identity not in ("", self.topic_ids[owner.topic]):
+            self._oracle.broke(place, 0)
+        elif not is_committed:
+            self.broke(place, member)
+        elif owner.watermark is None:
+            self._oracle.broke(place, 0)  # nothing was read: there is no offset that a note could go with
+        elif not (owner.identity and owner.takes_notes) or len(owner.note) > self.most_note_bytes:
+            self._oracle.broke(place, owner.watermark)
+
+    def stale_owner(self, member: str, place: Place) -> str | None:
+        """The member himself, if he does not own the partition, or no more; else None."""
+        return None if self.owners.get(place) == member else member
 
     def release(self, member: str, place: Place) -> None:
         """A member lets a partition go."""

@@ -25,15 +25,14 @@ class SimulatedLetters:
 
     async def write(self, member: Member, record: Record, rejection: Rejection) -> None:
         """Write for a member that may be killed meanwhile."""
+        sender = str(member.source.id)
         await member.awake()
         confirmed: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
         delay_s = self.world.rng.uniform(0.001, 0.02)
-        asyncio.get_running_loop().call_later(
-            delay_s, self._arrive, member, member.source.id, record, rejection, confirmed
-        )
+        asyncio.get_running_loop().call_later(delay_s, self._arrive, member, sender, record, rejection, confirmed)
         entry = await confirmed
         await member.awake()
-        member.idle_since = self.world.now
+        member.hear([self.world.oracle.entry_of(record)])
         if entry is None:
             raise WriteFailed("not_written", "Wait.")
         self.world.oracle.answered([entry])
@@ -41,7 +40,7 @@ class SimulatedLetters:
     def _arrive(
         self,
         member: Member,
-        sender: str | None,
+        sender: str,
         record: Record,
         rejection: Rejection,
         confirmed: asyncio.Future[Entry | None],
@@ -50,7 +49,7 @@ class SimulatedLetters:
         fault = "fails" if self.is_away else world.draw(world.plan.letter_faults)
         entry: Entry | None = None
         if fault != "fails":
-            entry = world.oracle.buried(record, rejection, is_stale=partial(member.is_stale_since, sender))
+            entry = world.oracle.buried(record, rejection, stale=partial(world.group.stale_owner, sender))
             world.trace.note("letters", f"{entry.name} of {member.name}: {rejection.reason} ({fault})")
             if fault == "written_fails" or confirmed.cancelled():
                 world.oracle.excuse([entry])

@@ -16,14 +16,14 @@ from connector.telemetry import Telemetry
 from tests.simulation.source import SimulatedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from connector.core.codes import NoAnswer
     from connector.core.verdict import Answer
     from connector.model import Record, Rejection
     from connector.pipeline import StopReport
     from connector.ports import ResponseSink, Write
-    from tests.simulation.oracle import Place
+    from tests.simulation.oracle import Entry, Place
     from tests.simulation.world import World
 
 UNIX_AT_START_S = 1_760_000_000.0
@@ -64,8 +64,8 @@ class Member:
         self.held: list[Callable[[], None]] = []
         """What reaches the process when it goes on."""
         self.stopped_at: float | None = None
-        self.idle_since = 0.0
-        """When it last heard an answer, or went on after a freeze."""
+        self._heard_at: dict[Place, float] = {}
+        self._thawed_at = 0.0
         self.report: StopReport | None = None
         self._world = world
         self._awake = asyncio.Event()
@@ -102,6 +102,8 @@ class Member:
             return
         except BaseException as failure:  # noqa: BLE001 - whatever it is, a process must not end by itself
             self._world.oracle.fail(f"{self.name} ended with {failure!r}")
+        if self.source.is_revoking:
+            self._world.oracle.fail(f"{self.name} ended while a revoke waited, and without its last commit")
         for task in self._background:
             task.cancel()
         self._world.ended(self)
@@ -126,9 +128,13 @@ class Member:
             if self.is_dead:
                 await asyncio.shield(self._never)
 
-    def is_stale_since(self, sender: str | None, place: Place) -> bool:
-        """Whether the group does not count as the partition's owner, or no more, who sent something as `sender`."""
-        return sender is None or self._world.group.owners.get(place) != sender
+    def hear(self, entries: Iterable[Entry]) -> None:
+        """Note that an answer for these has come."""
+        self._heard_at.update((entry.place, self._world.now) for entry in entries)
+
+    def idle_since(self, places: Iterable[Place]) -> float:
+        """When it last heard an answer for these partitions, or went on after a freeze."""
+        return max(self._thawed_at, *(self._heard_at.get(place, 0.0) for place in places))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start what goes on outside of the process."""
@@ -150,7 +156,7 @@ class Member:
         if self.is_dead or self._awake.is_set():
             return
         self._awake.set()
-        self.idle_since = self._world.now
+        self._thawed_at = self._world.now
         held, self.held = self.held, []
         for event in held:
             event()

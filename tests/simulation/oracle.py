@@ -10,7 +10,7 @@ import re
 import sys
 from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -48,6 +48,8 @@ class Entry:
     has_verdict: bool = False
     is_gone: bool = False
     excuses: int = 0
+    breaks: list[Break] = field(default_factory=list)  # of its partition in its topic, which may be made anew
+    strays: set[str] = field(default_factory=set)  # who delivered it without knowing that the assignment was over
 
     @property
     def is_bad(self) -> bool:
@@ -62,6 +64,7 @@ class Break:
     at: float
     offset: int
     settled: tuple[Range, ...] = ()
+    member: str = ""  # whose assignment it was, where he may not know that it ended
 
     def covers(self, entry: Entry) -> bool:
         """Whether it explains that a record was delivered again."""
@@ -89,7 +92,8 @@ class Oracle:
         self._clock = clock
         self.logs: dict[Place, Log] = defaultdict(Log)
         self._by_name: dict[bytes, Entry] = {}
-        self._apart: dict[str, list[Entry]] = {"poison": [], "company": []}
+        self._poisons: list[Entry] = []
+        self._company: list[Entry] = []
         self.failures: list[str] = []
         self.duplicates = 0
 
@@ -104,16 +108,20 @@ class Oracle:
         log = self.logs[place]
         if place[0] == ORDERED and entry.kind not in ("skip", "not_json", "no_object"):
             log.chains.setdefault(entry.key, []).append(entry)
+        entry.breaks = log.breaks
         log.offsets.append(entry.offset)
         log.entries.append(entry)
         self._by_name[entry.name.encode()] = entry
-        if entry.kind in self._apart:
-            self._apart[entry.kind].append(entry)
+        if entry.kind == "poison":
+            self._poisons.append(entry)
+        elif entry.kind == "company":
+            self._company.append(entry)
 
     def recreated(self, place: Place) -> None:
         """A topic was deleted and made anew: what was in it is gone, and its offsets mean other records now."""
         self.gone(place, sys.maxsize)
         self.logs[place] = Log()
+        self._poisons = [entry for entry in self._poisons if entry.place != place]
 
     def gone(self, place: Place, below: int) -> None:
         """Kafka deleted records: nobody answers for those that were not delivered."""
@@ -150,15 +158,15 @@ class Oracle:
                     self.fail(f"corrupt: {entry.name} is sent as {event}")
                 entry.fragment = _object_around(body, entry.name)
 
-    def accepted(self, entries: Iterable[Entry], *, is_stale: Callable[[Place], bool]) -> None:
-        """The Edge took these."""
+    def accepted(self, entries: Iterable[Entry], *, stale: Callable[[Place], str | None]) -> None:
+        """The Edge took these; `stale` tells who sent them, if he does not own the partition any more."""
         for entry in entries:
             entry.accepted += 1
             if entry.is_bad:
                 self.fail(f"the simulation itself accepted {entry.name}")
             if entry.place[0] == ORDERED and entry.accepted == 1:
                 self._check_order(entry)
-            self._check_times(entry, entry.accepted, "delivered", is_stale)
+            self._check_times(entry, entry.accepted, "delivered", stale(entry.place))
 
     def _check_order(self, entry: Entry) -> None:
         """Those of one key are delivered in the order of their offsets, however often some of them come again."""
@@ -178,12 +186,13 @@ class Oracle:
         for entry in entries:
             entry.has_verdict = True
 
-    def _check_times(self, entry: Entry, times: int, what: str, is_stale: Callable[[Place], bool]) -> None:
-        was_stale = is_stale(entry.place)  # one who does not know yet that the group gave its partition to another
-        if times == 1 and not was_stale:
+    def _check_times(self, entry: Entry, times: int, what: str, stale: str | None) -> None:
+        if times == 1 and stale is None:
             return
-        breaks = sum(each.covers(entry) for each in self.logs[entry.place].breaks)
-        if was_stale and not breaks:
+        covering = [each for each in entry.breaks if each.covers(entry)]
+        breaks = len(covering)
+        if stale is not None and stale not in entry.strays and all(each.member != stale for each in covering):
+            entry.strays.add(stale)
             entry.excuses += 1
         self.duplicates += times > 1
         if times > 1 + entry.excuses + breaks:
@@ -191,16 +200,20 @@ class Oracle:
 
     # ---- Dead letters ----
 
-    def buried(self, record: Record, rejection: Rejection, *, is_stale: Callable[[Place], bool]) -> Entry:
-        """A dead letter was written."""
+    def entry_of(self, record: Record) -> Entry:
+        """What is known of a record."""
         name = f"{record.topic()}-{record.partition()}-{record.offset()}-{record.timestamp()[1]}"
-        entry = self._by_name[name.encode()]
+        return self._by_name[name.encode()]
+
+    def buried(self, record: Record, rejection: Rejection, *, stale: Callable[[Place], str | None]) -> Entry:
+        """A dead letter was written."""
+        entry = self.entry_of(record)
         entry.buried += 1
         if entry.first_sent_at is None:
             entry.first_sent_at = self._clock()
         if not entry.is_bad:
             self.fail(f"{entry.name} ({entry.kind}) is no dead letter, but was written as {rejection.reason}")
-        self._check_times(entry, entry.buried, "dead-lettered", is_stale)
+        self._check_times(entry, entry.buried, "dead-lettered", stale(entry.place))
         return entry
 
     # ---- Commits and assignments ----
@@ -219,20 +232,25 @@ class Oracle:
         if not (entry.has_verdict or entry.is_gone or entry.kind == "skip"):
             self.fail(f"{what} passes {entry.name} ({entry.kind}), which has no verdict")
 
-    def broke(self, place: Place, offset: int, settled: tuple[Range, ...] = ()) -> None:
+    def broke(self, place: Place, offset: int, settled: tuple[Range, ...] = (), *, member: str = "") -> None:
         """An assignment ended, and the group knows no more than this."""
-        self.logs[place].breaks.append(Break(self._clock(), offset, settled))
+        self.logs[place].breaks.append(Break(self._clock(), offset, settled, member))
 
     def remembered(self, place: Place, settled: tuple[Range, ...]) -> None:
         """Who takes the partition now is who had it before the last break, and knows what it settled there."""
         if self.logs[place].breaks:
             last = self.logs[place].breaks.pop()
-            self.logs[place].breaks.append(Break(last.at, last.offset, (*last.settled, *settled)))
+            self.logs[place].breaks.append(replace(last, settled=(*last.settled, *settled)))
 
-    def has_open(self, kind: str) -> bool:
-        """Whether a record of a kind that is kept apart has no verdict yet."""
-        self._apart[kind] = [entry for entry in self._apart[kind] if not (entry.has_verdict or entry.is_gone)]
-        return bool(self._apart[kind])
+    def has_poison(self, committed: Callable[[Place], int]) -> bool:
+        """Whether an event that fails alone may still be tried, be it that it is gone from Kafka by now."""
+        self._poisons = [entry for entry in self._poisons if entry.offset >= committed(entry.place)]
+        return bool(self._poisons)
+
+    def has_open_company(self) -> bool:
+        """Whether what was written to go beside those has not got through yet."""
+        self._company = [entry for entry in self._company if not (entry.has_verdict or entry.is_gone)]
+        return bool(self._company)
 
     def open_entries(self, committed: Callable[[Place], int]) -> list[Entry]:
         """What is not delivered or not committed yet, the first one of each partition."""

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 from connector.adapters.kafka_assignments import Assignments
 from connector.adapters.kafka_first_sight import FirstSight
 from connector.adapters.kafka_starts import _start as find_start
+from connector.core.settled import clipped, restore
 from connector.ports import Extent, Slice
 from tests.simulation.client import Client, place_of
 from tests.simulation.kafka import Committed
@@ -50,6 +51,8 @@ class SimulatedSource:
         self._wire = Wire(world)
         self._listener: AssignmentListener
         self.id: str | None = None
+        self.is_revoking = False
+        """Whether a revoke waits for what is under way."""
 
     # ---- What the pipeline calls ----
 
@@ -165,13 +168,21 @@ class SimulatedSource:
         self._ids_at = world.now + _IDS_S
         for owner in self._assignments.owners:
             identity = world.group.topic_ids[owner.topic]
-            if owner.identity and owner.identity != identity:
+            if owner.is_for_another(identity):
                 world.trace.note(self._member.name, f"hears that {owner.topic} was made anew")
                 world.oracle.broke((owner.topic, owner.partition), 0)
                 successor = await self._listener.recreated(owner, identity)
                 self._client.begin([self._assignments.take(successor, None)])
             elif owner.identity != identity and not world.draw(world.plan.id_faults):
-                self._listener.identified(owner, identity)
+                self._identify(owner, identity)
+
+    def _identify(self, owner: PartitionOffsets, identity: str) -> None:
+        """The id makes a note readable: what was not read yet by then is not delivered again."""
+        place = owner.topic, owner.partition
+        settled = restore(owner.unread_note, identity=identity, committed=owner.origin or 0).ranges
+        self._listener.identified(owner, identity)
+        if self._world.group.owners.get(place) == self.id:
+            self._world.oracle.remembered(place, clipped(settled, owner.next_offset or 0))
 
     # ---- Rebalances ----
 
@@ -236,7 +247,9 @@ class SimulatedSource:
         started = world.now
         world.trace.note(self._member.name, f"has to let go of {', '.join(f'{at[0]}-{at[1]}' for at in places)}")
         if owners:
+            self.is_revoking = True
             commits = await self._listener.revoked(owners)
+            self.is_revoking = False
             begun_at = {place: self._client.begun_at[place] for place in places}
             world.check_release(self._member, begun_at, waited_s=world.now - started)
             await self._member.awake()
@@ -245,20 +258,10 @@ class SimulatedSource:
             errors = await self._wire.commit_and_wait(lambda: str(self.id), _offsets(last), self._member.awake)
             self._on_commit(errors, last)
             for owner in owners:
-                self._check_release(owner, is_committed=not errors)
+                world.group.note_last_commit(str(self.id), owner, is_committed=not errors)
         self._forget(targets)
         for place in places:
             world.group.release(str(self.id), place)
-
-    def _check_release(self, owner: PartitionOffsets, *, is_committed: bool) -> None:
-        """What the next owner may deliver again: nothing, unless the broker did not take the commit, or its note."""
-        place = owner.topic, owner.partition
-        if owner.identity not in ("", self._world.group.topic_ids[owner.topic]):
-            self._world.oracle.broke(place, 0)
-        elif not is_committed:
-            self._world.group.broke(place)
-        elif not (owner.identity and owner.takes_notes) or len(owner.note) > self._world.group.most_note_bytes:
-            self._world.oracle.broke(place, owner.watermark or 0)
 
     def _forget(self, targets: list[TopicPartition]) -> None:
         self._assignments.forget(targets)

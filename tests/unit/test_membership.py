@@ -174,3 +174,43 @@ async def test_a_gap_ahead_is_a_gap() -> None:
     owner = await scene.half_settled()
     assert await scene.membership.repositioned(owner, 30) is owner
     assert not owner.is_closed
+
+
+@virtually
+async def test_a_note_that_only_the_id_makes_readable_is_not_lost_in_the_next_commit() -> None:
+    """What was opened before the id was heard is under way again; what was not is left out."""
+    scene = Scene()
+    unread = encode(TOPIC_ID, 10, [(12, 14), (16, 18)])
+    owner = await scene.assigned(10, identity="", ignored="topic_unknown", unread_note=unread)
+    owner.open(10, 17)
+    scene.membership.identified(owner, TOPIC_ID)
+    assert (owner.restored, owner.open_count) == (((17, 18),), 7)
+    owner.settle(10, 11)
+    assert owner.note == encode(TOPIC_ID, 11, [(12, 14), (16, 18)])
+    owner.settle(11, 17)
+    assert owner.note == encode(TOPIC_ID, 17, [(17, 18)])
+
+
+@virtually
+async def test_what_this_process_remembers_waits_for_the_id_too() -> None:
+    """But not beyond the assignment: nobody can tell for which topic was committed meanwhile."""
+    scene = Scene()
+    await scene.membership.lost([await scene.half_settled()])
+    owner = await scene.assigned(10, identity="")
+    scene.membership.identified(owner, TOPIC_ID)
+    assert owner.restored == ((10, 14), (16, 17))
+    scene = Scene()
+    await scene.membership.lost([await scene.half_settled()])
+    await scene.membership.lost([await scene.assigned(10, identity="")])
+    assert (await scene.assigned(10)).restored == ()
+
+
+@virtually
+async def test_a_commit_may_turn_out_to_be_for_another_topic() -> None:
+    """The id that is heard later is not the one in the note: all records of the new topic are waiting."""
+    scene = Scene()
+    unread = encode(TOPIC_ID, 10, [])
+    owner = await scene.assigned(10, identity="", ignored="topic_unknown", unread_note=unread)
+    assert owner.is_for_another(OTHER_ID)
+    assert not owner.is_for_another(TOPIC_ID)
+    assert not (await scene.assigned(10, identity="")).is_for_another(OTHER_ID)

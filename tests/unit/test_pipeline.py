@@ -274,6 +274,19 @@ async def test_a_stop_has_a_deadline_and_tells_what_it_cut_off() -> None:
 
 
 @virtually
+async def test_a_stop_that_has_no_time_left_ends_a_revoke_too() -> None:
+    """The Kafka thread is in the revoke: were that to wait on, there would be no last commit, and no leaving."""
+    running = Running()
+    running.scene.edge.latency_s = 100.0
+    await running.scene.edge.until_sent(2)
+    stop = asyncio.create_task(running.stop())
+    await asyncio.sleep(_GRACE_S - 1.0)
+    _, seconds = await running.revoke()
+    assert round(seconds, 1) == 1.0
+    await stop
+
+
+@virtually
 async def test_a_defect_ends_the_run() -> None:
     """What no waiting mends is not waited for, and nothing is committed past it."""
     running = Running(lambda sent: problem("0109-408") if 0 in sent.offsets else accepted())
