@@ -43,7 +43,7 @@ class Event(Struct, frozen=True, gc=False):
     offset: int
     fragment: bytes  # the event as it stands in the request body, made once
     owner: PartitionOffsets
-    beside_bytes: int = 0  # what its record holds in memory beside the fragment: key, headers, a value of its own
+    held_bytes: int = 0  # what it keeps in memory: the fragment, a value of its own, key and headers
 
 
 class Rejection(Struct, frozen=True):

@@ -133,12 +133,11 @@ class Route:
 
     def open_bytes_of(self, events: Sequence[Event]) -> int:
         """What events cost in memory while they are open."""
-        own = sum([len(event.fragment) + event.beside_bytes for event in events])
-        return own + self.settings.event_overhead_bytes * len(events)
+        return sum([event.held_bytes for event in events]) + self.settings.event_overhead_bytes * len(events)
 
     def burial_bytes_of(self, rejected: Sequence[tuple[Event, Rejection]]) -> int:
         """What records cost while their dead letters are written; the producer makes a copy of each."""
-        return sum(2 * event.beside_bytes + _BURIAL_BYTES for event, _ in rejected)
+        return sum(2 * event.held_bytes + _BURIAL_BYTES for event, _ in rejected)
 
     def decode(self, owner: PartitionOffsets, records: Sequence[Record]) -> Decoded:
         """Turn records, whose offsets are open by now, into events, rejections and skipped tombstones."""
@@ -158,8 +157,8 @@ class Route:
                 continue
             fragment = decode(value, record)
             if isinstance(fragment, bytes):
-                beside = lading if fragment is value else lading + len(value)
-                events.append(Event(record, record.offset(), fragment, owner, beside))  # type: ignore[arg-type] # was read
+                held = lading + len(value) + (0 if fragment is value else len(fragment))
+                events.append(Event(record, record.offset(), fragment, owner, held))  # type: ignore[arg-type] # it was read
             else:
                 rejected.append((Event(record, offset_of(record), b"", owner, lading + len(value)), fragment))
         self.counts.records += len(records)

@@ -15,7 +15,7 @@ _LEAST_POLL_BYTES: Final = 1024 * 1024  # where there is less room: polls of a f
 _LARGE_RECORD_BYTES: Final = 1024 * 1024  # what the first poll expects: what a topic takes unless told otherwise
 _FALL: Final = 16  # records that are smaller count as one of so many
 
-_MOST: Final = 256
+_MOST: Final = 512
 _LEAST: Final = 8
 _LONG_S: Final = 0.05
 _SHORT_S: Final = 0.01

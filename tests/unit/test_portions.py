@@ -19,7 +19,7 @@ def test_usual_records_come_in_large_portions() -> None:
     """At ten microseconds each the portions cost nothing, and others get their turn now and then."""
     portions = Portions()
     take_in(portions, 5_000, 1e-5)
-    assert take_in(portions, 1_000, 1e-5)[0][0] == 256
+    assert take_in(portions, 1_000, 1e-5)[0][0] == 512
     turns = [turn for _ in range(20) for _, turn in take_in(portions, 1_000, 1e-5)]
     assert 2 <= turns.count(True) <= 5
 
@@ -29,7 +29,7 @@ def test_records_that_are_slow_to_decode_do_not_hold_up_what_is_under_way() -> N
     portions = Portions()
     take_in(portions, 5_000, 1e-5)
     gos = take_in(portions, 1_000, 0.02)
-    assert [size for size, _ in gos][-4:-1] == [8, 8, 8]
+    assert [size for size, _ in gos][-3:-1] == [8, 8]
     assert all(turn for _, turn in gos)
 
 
@@ -38,4 +38,4 @@ def test_they_grow_again() -> None:
     portions = Portions()
     take_in(portions, 1_000, 0.02)
     take_in(portions, 20_000, 1e-5)
-    assert portions.size == 256
+    assert portions.size == 512
