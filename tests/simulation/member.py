@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from connector.assembly import Outside, join
 from connector.sending import Surroundings
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from connector.ports import ResponseSink, Write
     from tests.simulation.oracle import Entry, Place
     from tests.simulation.world import World
+
+T = TypeVar("T")
 
 UNIX_AT_START_S = 1_760_000_000.0
 
@@ -140,11 +142,18 @@ class Member:
         """Start what goes on outside of the process."""
         self._world.spawn(work)
 
+    def run_on(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start what goes on for as long as the process lives, whoever waits for it."""
+        task = asyncio.ensure_future(work)
+        self._background.append(task)
+        task.add_done_callback(self._background.remove)
+        return task
+
     def kill(self) -> None:
         """End the process at once."""
         self.is_dead = True
         self.held.clear()
-        for task in (self._task, *self._background):
+        for task in (self._task, *tuple(self._background)):
             task.cancel()
 
     def freeze(self) -> None:

@@ -60,6 +60,10 @@ class SimulatedSource:
         self._listener = listener
 
     async def poll(self, max_records: int, timeout_s: float) -> list[Slice]:
+        # Who waits for it may give up; a thread goes on.
+        return await asyncio.shield(self._member.run_on(self._poll_on_thread(max_records, timeout_s)))
+
+    async def _poll_on_thread(self, max_records: int, timeout_s: float) -> list[Slice]:
         async with self._thread:
             await self._member.awake()
             self._run_queue()
