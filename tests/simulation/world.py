@@ -216,5 +216,7 @@ class World:
         idle_s = min(waited_s, self.now - member.idle_since(places))
         flights = [flight for flight in self.edge.flights if flight.member is member and not flight.answer.done()]
         under_way = {entry.place for flight in flights for entry in flight.entries}
+        if flights and member.is_probing(places):
+            return  # what is parked behind a probe waits for its answer, no longer than a request may take
         if idle_s > _AT_ONCE_S and under_way.isdisjoint(places):
             self.oracle.fail(f"{member.name} let {idle_s:.3f} s of a revoke pass with nothing of it under way")
