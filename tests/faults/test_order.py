@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import pytest
+
 from connector.app import ExitCode
 from tests.faults.events import Kind, make_record
 from tests.faults.rig import PARTITIONS, QUICK
@@ -34,6 +36,7 @@ def _one_in_fifty_bad(number: int) -> Kind:
     return Kind.NAMED if number % 50 == 20 else Kind.GOOD
 
 
+@pytest.mark.long
 def test_each_key_keeps_its_order_through_faults(rig: Rig) -> None:
     """First attempts and acceptances of a key are in the order of its offsets; the keys overtake each other."""
     rig.edge.set_faults(*_FAULTS)

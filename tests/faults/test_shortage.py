@@ -54,7 +54,7 @@ def assert_within_budget(connector: Child) -> None:
 @pytest.mark.parametrize(
     ("kinds", "count", "slow_ms"),
     [
-        pytest.param(lambda _: Kind.HUGE, 150, 0, id="rejected megabytes"),
+        pytest.param(lambda _: Kind.HUGE, 150, 0, id="rejected megabytes", marks=pytest.mark.long),
         pytest.param(lambda _: Kind.LADEN, 1000, 20, id="headers", marks=pytest.mark.long),
         pytest.param(mixed, 400, 20, id="mixed", marks=pytest.mark.long),
         pytest.param(lambda _: Kind.HUGE, 1000, 0, id="rejected megabytes, many", marks=pytest.mark.long),
