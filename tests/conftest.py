@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.kafka.broker import Cluster
 
-_OWN_BROKERS = {"kafka_cluster", "kafka_trio", "proxied_kafka"}
+_OWN_BROKERS = {"kafka_cluster", "kafka_trio", "proxied_kafka", "guarded_kafka", "compacting_rig"}
 _BROKER_FIXTURES = {"kafka", *_OWN_BROKERS}
 
 

@@ -15,7 +15,6 @@ from tests.faults.edge_process import slow
 from tests.faults.members import COOPERATIVE, KIP_848, quick
 from tests.kafka.broker import start_kafka
 from tests.kafka.client import Kafka
-from tests.kafka.installation import why_no_kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,9 +38,6 @@ _TIMEOUT_S = 30.0
 @pytest.fixture(scope="module")
 def guarded_kafka() -> Iterator[Kafka]:
     """Apache Kafka that asks for rights; everybody has all of them until a test takes some away."""
-    missing = why_no_kafka()
-    if missing is not None:
-        pytest.skip(missing)
     with start_kafka(properties=_AUTHORIZER) as cluster:
         yield Kafka(cluster.bootstrap_servers)
 
