@@ -108,11 +108,6 @@ class Gate:
             await self.sleep(None)  # the hold's end cuts it
         # Else the moment has come since `is_blocked` was asked: nobody would cut a sleep without an end.
 
-    @property
-    def lacks_prober(self) -> bool:
-        """Whether the route is held by a fault, and nobody probes: who did was given up."""
-        return self.hold is not None and self.hold.prober is None
-
     def adopt_probe(self, prober: object, kind: str) -> None:
         """Let `prober` speak for the one who was given up, if the hold's cause is of its kind."""
         if self.hold is not None and self.hold.prober is None and self.hold.cause.startswith(kind):

@@ -74,6 +74,7 @@ class Membership:
         self._telemetry.partitions_assigned(owners)
         self._telemetry.records_skipped({owner: start.skipped for owner, start in zip(owners, starts, strict=True)})
         self._source.pause([owner for owner in owners if owner.is_leaving or self.owners[owner].is_paused])
+        self._commits.start([owner for owner in owners if owner.committed is None])  # after a crash it may be another
         self.on_change()
         return owners
 

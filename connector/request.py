@@ -14,7 +14,7 @@ from connector.core.suspicion import Evidence, Health, is_doubtful
 from connector.model import Event, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from connector.core.envelope import Envelope
     from connector.core.isolation import Group
@@ -92,9 +92,17 @@ class Shipment:
         """Whether an assignment of one of its events is over, or about to be."""
         return any(owner.is_leaving for owner, _, _ in self.runs)
 
-    def abandon(self, positions: list[int]) -> list[Event]:
+    def open_on_leaving(self) -> Iterator[int]:
+        """The events without a verdict whose assignment is about to end."""
+        for position, event in enumerate(self.events):
+            owner = event.owner
+            is_open = not owner.is_settled(event.offset) and position not in self.reported
+            if is_open and owner.is_leaving and not owner.is_closed:
+                yield position
+
+    def abandon(self, positions: Iterable[int]) -> list[Event]:
         """Give up events whose assignment ends; returns those that were not given up before."""
-        fresh = [position for position in positions if position not in self.abandoned]
+        fresh = [position for position in dict.fromkeys(positions) if position not in self.abandoned]
         self.abandoned.update(fresh)
         return [self.events[position] for position in fresh]
 
@@ -148,19 +156,22 @@ class Request:
         return runs(self.events)
 
     def drop_ending(self, *, only_closed: bool) -> list[Event]:
-        """Leave out events whose assignment is over, or about to be; returns those newly given up."""
-        if not self.shipment.is_touched:
+        """Leave out events whose assignment is over, or about to be; returns those newly given up.
+
+        Without `only_closed` this request has to wait: then the rest of its batch waits for it, and is given up too.
+        """
+        shipment = self.shipment
+        if not shipment.is_touched:
             return []
-        events = self.shipment.events
         ending: list[int] = []
         staying: list[int] = []
         for position in self.positions:
-            owner = events[position].owner
+            owner = shipment.events[position].owner
             is_ending = owner.is_closed or (owner.is_leaving and not only_closed)
             (ending if is_ending else staying).append(position)
         if ending:
             self.positions = staying
-        return self.shipment.abandon(ending)
+        return shipment.abandon(ending if only_closed else [*ending, *shipment.open_on_leaving()])
 
     def note_start(self, headers: Mapping[str, str], *, now: float, unix_ms: int) -> None:
         """Note that it leaves now."""

@@ -139,11 +139,15 @@ class RawServer:
 
 @asynccontextmanager
 async def raw_server(
-    script: Callable[[Peer], Awaitable[None]], *, tls: ssl.SSLContext | None = None
+    script: Callable[[Peer], Awaitable[None]],
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RawServer]:
-    """Serve a script on a free port of 127.0.0.1 until the block ends."""
+    """Serve a script until the block ends, on a free port unless one is given."""
     raw = RawServer(script, "https" if tls else "http")
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(raw.serve, address, port, ssl=tls)
     raw.port = server.sockets[0].getsockname()[1]
     try:
         yield raw

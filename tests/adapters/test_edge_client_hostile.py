@@ -66,6 +66,16 @@ def endlessly(start: bytes, again: bytes) -> Callable[[Peer], Awaitable[None]]:
     return script
 
 
+async def answer_to_a_flood(start: bytes, again: bytes, *, timeout_s: float) -> tuple[Answer | NoAnswer, int]:
+    """What a client makes of an answer that never ends, and the most bytes that it held meanwhile."""
+    async with edge_client(timeout_s=timeout_s) as client, raw_server(endlessly(start, again)) as server:
+        tracemalloc.start()
+        answer = await client.post(server.url, BODY, {})
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return answer, peak
+
+
 @pytest.mark.parametrize(
     ("said", "found"),
     [
@@ -140,11 +150,7 @@ async def test_one_answer_or_none_whatever_is_said(
 )
 async def test_a_flood_before_or_after_the_answer_is_cut(start: bytes, again: bytes) -> None:
     """What may be repeated ends the connection when it is repeated too often, long before the deadline."""
-    async with edge_client(timeout_s=3600.0) as client, raw_server(endlessly(start, again)) as server:
-        tracemalloc.start()
-        answer = await client.post(server.url, BODY, {})
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+    answer, peak = await answer_to_a_flood(start, again, timeout_s=3600.0)
     assert answer is NoAnswer.NOT_HTTP
     assert peak < 16 * MIB
 
@@ -160,11 +166,7 @@ async def test_a_flood_before_or_after_the_answer_is_cut(start: bytes, again: by
 )
 async def test_the_deadline_ends_what_goes_on_and_says_nothing(start: bytes, again: bytes) -> None:
     """A flood of next to nothing is over at the deadline or when it is too long, in bounded memory."""
-    async with edge_client(timeout_s=0.5) as client, raw_server(endlessly(start, again)) as server:
-        tracemalloc.start()
-        answer = await client.post(server.url, BODY, {})
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+    answer, peak = await answer_to_a_flood(start, again, timeout_s=0.5)
     assert answer in (NoAnswer.TIMEOUT, NoAnswer.TOO_LONG)
     assert peak < 32 * MIB
 

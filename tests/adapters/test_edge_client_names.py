@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +12,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connector.core.verdict import Answer
 from tests.adapters.http_clients import BODY, edge_client
-from tests.adapters.raw_server import ACCEPTED, Peer, RawServer
+from tests.adapters.raw_server import ACCEPTED, Peer, RawServer, raw_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 leads nowhere")
 
@@ -63,18 +63,9 @@ async def accept(peer: Peer) -> None:
         await peer.answer("202 Accepted", ACCEPTED)
 
 
-@asynccontextmanager
-async def serving(address: str, port: int = 0) -> AsyncIterator[RawServer]:
+def serving(address: str, port: int = 0) -> AbstractAsyncContextManager[RawServer]:
     """A server that accepts everything, on an address of its own."""
-    raw = RawServer(accept, "http")
-    server = await asyncio.start_server(raw.serve, address, port)
-    raw.port = server.sockets[0].getsockname()[1]
-    try:
-        yield raw
-    finally:
-        server.close()
-        await raw.end()
-        await server.wait_closed()
+    return raw_server(accept, address=address, port=port)
 
 
 async def test_a_name_that_moved_is_followed_after_the_connections_age(names: type[Names]) -> None:

@@ -19,6 +19,7 @@ from tests.kafka.client import Kafka
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.faults.child import Child
     from tests.faults.rig import Rig, Settings
 
 pytestmark = pytest.mark.long
@@ -84,15 +85,21 @@ def _settings(rig: Rig, protocol: Settings) -> tuple[Settings, ...]:
     return (*quick(rig, protocol), NARROW, {"routes": [rig.route(batch={"max_events": EVENTS_PER_REQUEST})]})
 
 
+def _start(rig: Rig, protocol: Settings) -> Child:
+    """A connector in the middle of its work, with requests under way."""
+    rig.edge.set_faults(slow(100))
+    rig.send(EVENTS)
+    connector = rig.start(*_settings(rig, protocol))
+    rig.until_accepted(1_000)
+    return connector
+
+
 @pytest.mark.parametrize("protocol", [COOPERATIVE, KIP_848], ids=["classic", "kip-848"])
 def test_a_topic_that_may_not_be_read_for_a_while(guarded_rig: Rig, guarded_kafka: Kafka, protocol: Settings) -> None:
     """Authorisation lost, topic: the connector says so and waits; with the right back it goes on, none twice."""
     rig = guarded_rig
     right = ReadRight(guarded_kafka, ResourceType.TOPIC, rig.topic)
-    rig.edge.set_faults(slow(100))
-    rig.send(EVENTS)
-    connector = rig.start(*_settings(rig, protocol))
-    rig.until_accepted(1_000)
+    connector = _start(rig, protocol)
 
     right.take_away()
     rig.until("a line that says so", lambda: _causes(connector.lines("source_fault")) >= {"TOPIC_AUTHORIZATION_FAILED"})
@@ -109,10 +116,7 @@ def test_a_group_that_may_not_be_read_for_a_while(guarded_rig: Rig, guarded_kafk
     """Authorisation lost, group, classic: the membership ends, the connector waits, and rejoins with the right back."""
     rig = guarded_rig
     right = ReadRight(guarded_kafka, ResourceType.GROUP, rig.group)
-    rig.edge.set_faults(slow(100))
-    rig.send(EVENTS)
-    connector = rig.start(*_settings(rig, COOPERATIVE))
-    rig.until_accepted(1_000)
+    connector = _start(rig, COOPERATIVE)
 
     right.take_away()
     rig.until_logged(connector, "partitions_lost")
@@ -131,10 +135,7 @@ def test_a_group_of_the_new_protocol_that_may_not_be_read(guarded_rig: Rig, guar
     """Authorisation lost, group, KIP-848: the client is at its end, and so is the connector, with code 3 and why."""
     rig = guarded_rig
     right = ReadRight(guarded_kafka, ResourceType.GROUP, rig.group)
-    rig.edge.set_faults(slow(100))
-    rig.send(EVENTS)
-    connector = rig.start(*_settings(rig, KIP_848))
-    rig.until_accepted(1_000)
+    connector = _start(rig, KIP_848)
     connector.may_end()
 
     right.take_away()

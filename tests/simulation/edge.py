@@ -49,6 +49,11 @@ class Flight:
     decided: Answer | NoAnswer | None = None
     is_accepted: bool = False
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the process has heard how it ended; not if it gave it up."""
+        return self.answer.done() and not self.answer.cancelled()
+
 
 @dataclass(slots=True)
 class SimulatedEdge:
@@ -75,7 +80,6 @@ class SimulatedEdge:
         answer: asyncio.Future[Answer | NoAnswer] = asyncio.get_running_loop().create_future()
         flight = Flight(member, world.oracle.read(body, prefix, suffix), kind, answer, fault, world.now, sender)
         self.flights.append(flight)
-        answer.add_done_callback(lambda _: member.hear(flight.entries))
         latency_s = world.plan.latency_s * rng.uniform(0.5, 1.5)
         if rng.random() < world.faults(world.plan.tail):
             latency_s *= rng.uniform(2, 100)
@@ -114,6 +118,7 @@ class SimulatedEdge:
             elif flight.is_accepted:
                 self.world.oracle.answered(flight.entries)
             if not flight.answer.done():
+                member.hear(flight.entries)
                 flight.answer.set_result(answer)
 
     def _check_cut_off(self, flight: Flight) -> None:

@@ -149,11 +149,6 @@ class Member:
         task.add_done_callback(self._background.remove)
         return task
 
-    def is_probing(self, places: Iterable[Place]) -> bool:
-        """Whether a held route reads one of these partitions."""
-        topics = {topic for topic, _ in places}
-        return any(route.gate.is_held and any(map(route.reads, topics)) for route in self.inside.routes)
-
     def kill(self) -> None:
         """End the process at once."""
         self.is_dead = True

@@ -7,7 +7,6 @@ within a bounded time; then a graceful stop.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.config import build_config
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
 _SETTLES_WITHIN_S: Final = 240.0
 _STOPS_WITHIN_S: Final = 30.0
-# A few seeds in a thousand, 486 for one, let a revoke wait for its deadline with nothing under way: that costs time
-# and no event. To look for them: SIMULATION_PATIENCE=1 make simulate.
-_IS_PATIENCE_CHECKED: Final = os.environ.get("SIMULATION_PATIENCE") == "1"
 _AT_ONCE_S: Final = 0.1
 
 
@@ -218,9 +214,7 @@ class World:
     def _check_patience(self, member: Member, places: Iterable[Place], waited_s: float) -> None:
         """Nobody keeps a partition for longer than its events are under way; what only waits is given up at once."""
         idle_s = min(waited_s, self.now - member.idle_since(places))
-        flights = [flight for flight in self.edge.flights if flight.member is member and not flight.answer.done()]
+        flights = [flight for flight in self.edge.flights if flight.member is member and not flight.is_answered]
         under_way = {entry.place for flight in flights for entry in flight.entries}
-        if not _IS_PATIENCE_CHECKED or member.is_probing(places):
-            return  # what is parked behind a probe waits for it
         if idle_s > _AT_ONCE_S and under_way.isdisjoint(places):
             self.oracle.fail(f"{member.name} let {idle_s:.3f} s of a revoke pass with nothing of it under way")

@@ -280,6 +280,12 @@ class Scene:
         return next(iter(self.routes.values())).gate
 
     @property
+    def lacks_prober(self) -> bool:
+        """Whether the first route is held by a fault, and nobody probes: who did was given up."""
+        hold = self.gate.hold
+        return hold is not None and hold.prober is None
+
+    @property
     def brake(self) -> RouteBrake:
         """The brake of the first route."""
         return next(iter(self.routes.values())).brake

@@ -628,7 +628,7 @@ def test_leaving_ends_every_wait_and_nothing_is_sent_again(answer: Answer, secon
         assert (owner.watermark, owner.open_count, owner.is_drained) == (0, 6, True)
         assert scene.telemetry.routes["web"].abandoned == 6
         assert scene.dead_letters.written == {}
-        assert scene.gate.hold is None or scene.gate.lacks_prober
+        assert scene.gate.hold is None or scene.lacks_prober
 
     run_virtually(main())
 
@@ -793,7 +793,7 @@ async def test_a_leaving_records_dead_letter_gets_one_try() -> None:
         owner.is_leaving = True
         await scene.deliver(open_events(owner, [0]))
         assert (owner.watermark, scene.dead_letters.tries, owner.is_drained) == (watermark, 1, True)
-        assert scene.gate.hold is None or scene.gate.lacks_prober
+        assert scene.gate.hold is None or scene.lacks_prober
 
 
 @virtually
@@ -810,7 +810,7 @@ async def test_a_dead_letter_under_way_when_its_partition_leaves_is_not_tried_ag
     await work
     assert scene.now <= now + 10.001
     assert (scene.dead_letters.tries, owner.watermark, owner.is_drained) == (10, 0, True)
-    assert scene.gate.hold is None or scene.gate.lacks_prober
+    assert scene.gate.hold is None or scene.lacks_prober
 
 
 @virtually
@@ -822,7 +822,7 @@ async def test_a_hold_whose_prober_was_given_up_ends_with_the_next_that_gets_thr
     owner.is_leaving = True
     scene.gate.cut()
     await work
-    assert scene.gate.lacks_prober
+    assert scene.lacks_prober
     staying = owner_at(partition=1)
     await scene.deliver(open_events(staying, range(3)))
     assert (staying.watermark, scene.gate.hold) == (3, None)
@@ -838,7 +838,7 @@ async def test_a_hold_by_a_dead_letter_that_was_given_up_ends_with_the_next_that
     owner.is_leaving = True
     scene.gate.cut()
     await work
-    assert scene.gate.lacks_prober
+    assert scene.lacks_prober
     scene.dead_letters.failure = None
     staying = owner_at(1, partition=1)
     await scene.routes["web"].burial.bury(

@@ -12,7 +12,7 @@ import structlog
 from connector.route import Route, RouteSettings
 from tests.builders import open_events, owner_at
 from tests.unit.delivery_scene import Scene, Sent, accepted, problem, status
-from tests.virtual_time import virtually
+from tests.virtual_time import run_virtually, virtually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ async def test_a_hold_outlives_no_prober_that_leaves_in_a_pause() -> None:
     owner.is_leaving = True
     scene.gate.cut()
     await delivery
-    assert scene.gate.lacks_prober, "whoever comes next probes"
+    assert scene.lacks_prober, "whoever comes next probes"
 
 
 @virtually
@@ -59,6 +59,29 @@ async def test_a_suspect_whose_partition_left_is_given_up_once() -> None:
     assert [sent.offsets for sent in scene.edge.sent if 0 in sent.offsets] == [(0, 100)]
     assert scene.telemetry.routes["web"].abandoned == 1
     assert leaves.open_count == 1, "it is open for whoever owns its partition next"
+
+
+@pytest.mark.parametrize("answer", [problem("0400-403"), status(503)])
+def test_nobody_leaves_late_for_a_mate_that_waits(answer: Answer) -> None:
+    """One event of a batch probes, or half of it waits for another try, and a partition of the rest is to leave."""
+
+    async def main() -> None:
+        scene = Scene(
+            lambda sent: accepted() if sent.at > 1000 else problem("0104-422") if len(sent.offsets) > 2 else answer
+        )
+        leaves, stays = owner_at(0, partition=0), owner_at(100, partition=1)
+        delivery = scene.start([*open_events(stays, [100, 101]), *open_events(leaves, [0, 1])])
+        await asyncio.sleep(50)
+        leaves.is_leaving = True
+        scene.gate.cut()
+        await asyncio.sleep(0.2)
+        assert (leaves.is_drained, leaves.watermark) == (True, 0)
+        await delivery
+        assert (stays.watermark, scene.dead_letters.written) == (102, {})
+        assert not {0, 1} & set(scene.edge.accepted)
+        assert scene.telemetry.routes["web"].abandoned == 2
+
+    run_virtually(main())
 
 
 @virtually

@@ -12,15 +12,15 @@ from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import INTERACT
 from connector.core.verdict import Answer
 from connector.pipeline import Pipeline, PipelineSettings, StopReport
-from connector.ports import AssignmentListener, Commit, Extent, Slice, Start
 from connector.progress import Progress
 from connector.route import Route, RouteSettings
 from tests.builders import FakeRecord, fragment_of
 from tests.unit.delivery_scene import Scene, Sent, problem, status
+from tests.unit.scripted_source import ScriptedSource
 from tests.virtual_time import virtually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from connector.core.codes import NoAnswer
     from connector.core.offsets import PartitionOffsets
@@ -34,53 +34,15 @@ def accepted() -> Answer:
     return Answer(status=200, body=b'{"handle":[]}')
 
 
-class FakeSource:
-    """One partition, whose records come in one poll."""
-
-    def __init__(self, keys: Sequence[bytes | None]) -> None:
-        self.owner: PartitionOffsets | None = None
-        self.listener: AssignmentListener | None = None
-        self._records = [
-            FakeRecord(offset_number=offset, key_bytes=key, value_bytes=fragment_of(offset))
-            for offset, key in enumerate(keys)
-        ]
-
-    async def start(self, listener: AssignmentListener) -> None:
-        self.listener = listener
-        [self.owner] = await listener.assigned([Start("xdm.web", 0, 0, 0)])
-
-    async def poll(self, max_records: int, timeout_s: float) -> list[Slice]:
-        assert self.owner is not None
-        records, self._records = self._records[:max_records], self._records[max_records:]
-        if not records:
-            await asyncio.sleep(timeout_s)
-        return [Slice(self.owner, records)] if records else []
-
-    def commit(self, commits: Sequence[Commit]) -> None:
-        assert self.listener is not None
-        for owner, offset, _ in commits:
-            asyncio.get_running_loop().call_soon(self.listener.commit_ended, owner, offset, None)
-
-    def pause(self, owners: Iterable[PartitionOffsets]) -> None:
-        pass
-
-    def resume(self, owners: Iterable[PartitionOffsets]) -> None:
-        pass
-
-    async def extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
-        return [None for _ in owners]
-
-    async def close(self, timeout_s: float) -> bool:
-        assert timeout_s > 0
-        return True
-
-
 class OrderedRoute:
     """A pipeline with one route that keeps the order of keys; the records' keys are given, their offsets follow."""
 
     def __init__(self, keys: Sequence[bytes | None], script: Callable[[Sent], Answer | NoAnswer]) -> None:
         self.scene = Scene(script, kind="interact", most=_PLACES)
-        self.source = FakeSource(keys)
+        self.source = ScriptedSource(
+            FakeRecord(offset_number=offset, key_bytes=key, value_bytes=fragment_of(offset))
+            for offset, key in enumerate(keys)
+        )
         self.progress = Progress()
         parts = self.scene.routes["web"]
         limits = BatchLimits(max_bytes=64_000, max_events=1, linger_s=0.0, overhead_bytes=INTERACT.overhead_bytes)
@@ -118,7 +80,6 @@ class OrderedRoute:
     @property
     def owner(self) -> PartitionOffsets:
         """The partition's offsets, once it is assigned."""
-        assert self.source.owner is not None
         return self.source.owner
 
     @property
@@ -223,7 +184,7 @@ async def test_a_revoke_settles_what_lies_below_what_was_sent() -> None:
     await ordered.scene.edge.until_sent(2)
     committed = await ordered.pipeline.membership.revoked([ordered.owner])
     assert ordered.sent == [0, 2, 1]
-    assert committed == [Commit(ordered.owner, 3, "")]
+    assert [commit.offset for commit in committed] == [3]
     assert ordered.route.open_bytes == 0
     await ordered.stop()
 

@@ -13,21 +13,21 @@ from connector.core.batcher import Batcher, BatchLimits
 from connector.core.decode import Decoder, DecodeRules, Shape
 from connector.core.envelope import COLLECT
 from connector.pipeline import Pipeline, PipelineSettings, StopReport
-from connector.ports import AssignmentListener, Commit, Extent, Slice, Start
 from connector.progress import Progress
 from connector.route import Route, RouteSettings
 from connector.sending import Defect
 from tests.builders import FakeRecord, fragment_of
 from tests.unit.delivery_scene import Scene, Sent, accepted, problem, status
+from tests.unit.scripted_source import ScriptedSource
 from tests.virtual_time import virtually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from connector.core.codes import NoAnswer
-    from connector.core.offsets import PartitionOffsets
     from connector.core.settled import Range
     from connector.core.verdict import Answer
+    from connector.ports import Slice
 
 _REVOKE_S = 20.0
 _GRACE_S = 25.0
@@ -42,49 +42,6 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-class FakeSource:
-    """One partition, whose records come in one poll; commits are answered after a while, by a script."""
-
-    def __init__(self, values: Iterable[bytes | None], settled: tuple[Range, ...]) -> None:
-        self.owner: PartitionOffsets
-        self.listener: AssignmentListener
-        self.commits: list[int] = []
-        self.errors: list[KafkaError | None] = []  # of the next commits; without one they succeed
-        self.answers_after_s = 0.0
-        self.records = [FakeRecord(offset_number=at, value_bytes=value) for at, value in enumerate(values)]
-        self._settled = settled
-
-    async def start(self, listener: AssignmentListener) -> None:
-        self.listener = listener
-        [self.owner] = await listener.assigned([Start("xdm.web", 0, 0, 0, self._settled, "an-id")])
-
-    async def poll(self, max_records: int, timeout_s: float) -> list[Slice]:
-        records, self.records = self.records[:max_records], self.records[max_records:]
-        if not records:
-            await asyncio.sleep(timeout_s)
-        return [Slice(self.owner, records)] if records else []
-
-    def commit(self, commits: Sequence[Commit]) -> None:
-        loop = asyncio.get_running_loop()
-        for owner, offset, _ in commits:
-            self.commits.append(offset)
-            error = self.errors.pop(0) if self.errors else None
-            loop.call_later(self.answers_after_s, self.listener.commit_ended, owner, offset, error)
-
-    def pause(self, owners: Iterable[PartitionOffsets]) -> None:
-        pass
-
-    def resume(self, owners: Iterable[PartitionOffsets]) -> None:
-        pass
-
-    async def extents(self, owners: Sequence[PartitionOffsets]) -> list[Extent | None]:
-        return [None for _ in owners]
-
-    async def close(self, timeout_s: float) -> bool:
-        assert timeout_s > 0
-        return True
-
-
 class Running:
     """A pipeline with one route and one partition, at work."""
 
@@ -94,10 +51,12 @@ class Running:
         *,
         values: Sequence[bytes | None] = _TEN,
         settled: tuple[Range, ...] = (),
+        committed: int | None = 0,
         max_events: int = 5,
     ) -> None:
         self.scene = Scene(script)
-        self.source = FakeSource(values, settled)
+        records = (FakeRecord(offset_number=at, value_bytes=value) for at, value in enumerate(values))
+        self.source = ScriptedSource(records, settled, committed)
         limits = BatchLimits(
             max_bytes=64_000, max_events=max_events, linger_s=_LINGER_S, overhead_bytes=COLLECT.overhead_bytes
         )
@@ -166,6 +125,15 @@ async def test_what_settled_under_an_earlier_assignment_is_not_delivered() -> No
     report = await _after(running, 1.0)
     assert running.accepted == [0, 1, 5, 6, 8, 9]
     assert (report.open_records, running.source.owner.committed) == (0, 10)
+
+
+@virtually
+async def test_a_start_that_nobody_committed_is_committed_before_anything_else() -> None:
+    """After a crash before the first verdict the group goes on from there, and not at what is the latest then."""
+    running = Running(lambda _: status(503), committed=None)
+    await asyncio.sleep(_COMMIT_S / 10)
+    assert running.source.commits == [0]
+    await running.stop()
 
 
 async def _after(running: Running, seconds: float) -> StopReport:

@@ -191,7 +191,7 @@ async def test_a_leaving_events_response_gets_one_try(failure: WriteFailed | Non
     owner.is_leaving = True
     await scene.deliver(open_events(owner, [0]))
     assert (owner.watermark, scene.responses.tries, owner.is_drained) == (watermark, 1, True)
-    assert scene.gate.hold is None or scene.gate.lacks_prober
+    assert scene.gate.hold is None or scene.lacks_prober
 
 
 @virtually
@@ -208,7 +208,7 @@ async def test_a_response_that_waits_for_another_try_is_abandoned_when_its_parti
     await work
     assert scene.now <= now + 0.001
     assert (scene.responses.tries, owner.watermark, owner.is_drained) == (10, 0, True)
-    assert scene.gate.hold is None or scene.gate.lacks_prober
+    assert scene.gate.hold is None or scene.lacks_prober
     assert scene.telemetry.routes["web"].abandoned == 1
 
 
