@@ -25,7 +25,11 @@ EAGER: Settings = {"kafka": {"partition.assignment.strategy": "range"}}
 KIP_848: Settings = {"kafka": {"group.protocol": "consumer"}}
 
 _PROTOCOLS = {"cooperative-sticky": COOPERATIVE, "eager": EAGER, "kip-848": KIP_848}
-BY_PROTOCOL = pytest.mark.parametrize("protocol", _PROTOCOLS.values(), ids=_PROTOCOLS)
+BY_PROTOCOL = pytest.mark.parametrize(
+    "protocol",
+    [pytest.param(each, marks=[pytest.mark.long] * (each is EAGER), id=name) for name, each in _PROTOCOLS.items()],
+)
+"""The eager one, which everybody leaves, in the long run alone."""
 BY_COORDINATOR = pytest.mark.parametrize(
     "protocol", [COOPERATIVE, pytest.param(KIP_848, marks=pytest.mark.long)], ids=["classic", "kip-848"]
 )

@@ -91,7 +91,7 @@ def told(member: Member) -> set[int]:
     return {error.code() for _, _, error in member.commits if error is not None}
 
 
-@pytest.mark.parametrize("protocol", [CLASSIC, QUICK], ids=["classic", "kip-848"])
+@pytest.mark.parametrize("protocol", [CLASSIC, pytest.param(QUICK, marks=pytest.mark.long)], ids=["classic", "kip-848"])
 @pytest.mark.parametrize("errors", PASSING.values(), ids=PASSING.keys())
 async def test_a_commit_that_a_passing_fault_meets_comes_through(
     mock: MockKafka, errors: list[int], protocol: dict[str, object]

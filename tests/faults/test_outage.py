@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.faults.tally import Delivered
     from tests.kafka.client import Kafka
 
-SECONDS = float(os.environ.get("OUTAGE_SECONDS", "40"))
+SECONDS = float(os.environ.get("OUTAGE_SECONDS", "20"))
 SEED = int(os.environ.get("OUTAGE_SEED") or secrets.randbelow(1_000_000))
 
 SLOWEST_S = 12.0
