@@ -32,7 +32,7 @@ class Scene:
             for name in names
         ]
         source: Any = SimpleNamespace(pause=lambda _: None)
-        commits: Any = SimpleNamespace(forget=lambda _: None)
+        commits: Any = SimpleNamespace(forget=lambda _: None, start=lambda _: None)
         self.membership = Membership(
             found,
             source,
