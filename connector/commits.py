@@ -33,7 +33,7 @@ class Commits:
         self._telemetry = telemetry
         self._interval_s = interval_s
         self._next_at = float("-inf")
-        self._under_way: dict[PartitionOffsets, tuple[Range, ...]] = {}  # with what their notes say
+        self._under_way: dict[PartitionOffsets, tuple[Range, ...] | None] = {}  # with what their notes say, if any
 
     def start_if_due(self, owners: Iterable[PartitionOffsets], now: float) -> None:
         """Start to commit what is settled, once per interval."""
@@ -46,13 +46,13 @@ class Commits:
         commits = committable(owner for owner in owners if owner not in self._under_way)
         if commits:
             # One without a note says nothing of them: it goes again once the topic's id is heard.
-            said = ((commit.owner, commit.owner.settled_ranges if commit.note else ()) for commit in commits)
+            said = ((commit.owner, commit.owner.settled_ranges if commit.note else None) for commit in commits)
             self._under_way.update(said)
             self._source.commit(commits)
 
     def ended(self, owner: PartitionOffsets, offset: int, error: KafkaError | None) -> None:
         """Note how the commit of one partition ended."""
-        noted = self._under_way.pop(owner, ())
+        noted = self._under_way.pop(owner, None)
         if error is not None:
             if error.name() in NOTE_REFUSALS:
                 owner.takes_notes = False  # this broker's limit is a lower one: the watermark goes alone

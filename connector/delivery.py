@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from connector.core.body_limit import BodyLimit
     from connector.core.verdict import Verdict
     from connector.gate import Gate
-    from connector.model import Event
+    from connector.model import Event, Rejection
     from connector.outcomes import Outcomes
     from connector.request import RouteTarget
     from connector.responses import Responses
@@ -60,6 +60,7 @@ class Delivery:
         self._body_limit = body_limit
         self._responses = responses
         self._sender = sender
+        self._searches: dict[Shipment, Request] = {}  # with the request that each waits for
 
     async def deliver(self, batch: Sequence[Event]) -> None:
         """Bring every event of a batch to its verdict.
@@ -69,16 +70,22 @@ class Delivery:
         """
         await self._deliver(Shipment.of(batch))
 
+    def give_up_leaving(self) -> None:
+        """Give up the events that wait for a request of their batch, where their assignment is about to end."""
+        for shipment, request in self._searches.items():
+            self._outcomes.abandon(shipment.abandon(shipment.open_on_leaving() - set(request.positions)))
+
     async def _deliver(self, shipment: Shipment) -> None:
         isolation = Isolation()
         try:
             await self._search(shipment, isolation)
         finally:
+            self._searches.pop(shipment, None)
             self._leave_places(shipment)
         # Together with the bad ones, which are known last: or those of many batches would seem to come in a row.
-        self._outcomes.brake.note(accepted=shipment.accepted)
+        self._note_accepted(shipment)
         suspects = [position for position in isolation.suspects if position not in shipment.abandoned]
-        if isolation.at_fault or suspects or shipment.reported:
+        if isolation.at_fault or suspects:
             burial = self._bury(shipment, isolation.at_fault)
             alone = [self._deliver(shipment.only(position)) for position in suspects]
             await asyncio.gather(burial, *alone)
@@ -99,7 +106,7 @@ class Delivery:
 
     async def _send_group(self, shipment: Shipment, group: Group) -> Outcome:
         """Send one group until it has a final verdict; settle what is accepted, remember who is blamed."""
-        request = Request.of(shipment, group)
+        request = self._searches[shipment] = Request.of(shipment, group)
         verdict = await self._sender.until_final(request)
         if isinstance(verdict, Unsent):
             if verdict is Unsent.APART:
@@ -154,10 +161,10 @@ class Delivery:
             self._gate.searches.leave()
 
     async def _accept(self, request: Request, verdict: Verdict) -> None:
-        """Settle what was accepted, but for what is a dead letter as well or waits for its response."""
+        """Settle what was accepted; what is a dead letter as well, or has a response, when that is confirmed."""
         if verdict.reports:
             self._with.telemetry.acceptance_reported(self._target.route, verdict.reports)
-            self._set_reported_apart(request, verdict)
+        reported = self._set_reported_apart(request, verdict)
         request.shipment.accepted += len(request.positions)
         if self._responses is None:
             self._outcomes.accept(request.runs, len(request.positions))
@@ -165,20 +172,28 @@ class Delivery:
             leave = partial(self._sender.leave_place, request.shipment)  # a topic that fails must not stop other routes
             request_id = verdict.request_id or request.request_id
             await self._responses.respond(request.events, request_id, verdict.handles, on_failure=leave)
+        if reported:  # now: the search may wait for hours, and nobody may give them up, as they were accepted
+            self._leave_places(request.shipment)
+            self._note_accepted(request.shipment)
+            await self._burial.bury(reported)
 
-    def _set_reported_apart(self, request: Request, verdict: Verdict) -> None:
+    def _set_reported_apart(self, request: Request, verdict: Verdict) -> list[tuple[Event, Rejection]]:
         """Of an acceptance, keep those events for the dead-letter topic that it names as failed upstream."""
         if not (self._target.dead_letters_reported and verdict.reported):
-            return
-        reported = {request.positions[place]: code for place, code in verdict.reported}
-        for position, code in reported.items():
-            request.shipment.reported[position] = request.rejection(verdict, reason=code)
-        request.positions = [position for position in request.positions if position not in reported]
+            return []
+        shipment = request.shipment
+        why = {request.positions[place]: request.rejection(verdict, reason=code) for place, code in verdict.reported}
+        shipment.reported.update(why)
+        request.positions = [position for position in request.positions if position not in why]
+        return [(shipment.events[position], rejection) for position, rejection in why.items()]
+
+    def _note_accepted(self, shipment: Shipment) -> None:
+        self._outcomes.brake.note(accepted=shipment.accepted)
+        shipment.accepted = 0
 
     async def _bury(self, shipment: Shipment, at_fault: Sequence[int]) -> None:
         """Dead-letter what is at fault and was not given up meanwhile."""
         why = {position: shipment.blame[position] for position in at_fault if position not in shipment.abandoned}
-        why.update(shipment.reported)
         await self._burial.bury([(shipment.events[position], rejection) for position, rejection in why.items()])
 
     def _lower_body_limit(self, refused_bytes: int, cause: str) -> None:

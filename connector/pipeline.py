@@ -94,8 +94,7 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._stopping_since: float | None = None
         self._stop_asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.has_left = True
-        """False when Kafka's client did not end in time: its thread would keep the process from ending."""
+        self.has_left = True  # False when Kafka's client did not end in time: its thread keeps the process from ending
 
     async def run(self) -> StopReport:
         """Run until `stop` is called, or until something fails that no waiting mends.
@@ -210,6 +209,7 @@ class Pipeline:
             batch = route.batcher.flush()
             if batch:
                 self._dispatch(route, batch)
+            route.delivery.give_up_leaving()
             if route.order is not None:
                 self._go_on(route, route.order.drop_ending())
 

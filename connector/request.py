@@ -14,7 +14,7 @@ from connector.core.suspicion import Evidence, Health, is_doubtful
 from connector.model import Event, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from connector.core.envelope import Envelope
     from connector.core.isolation import Group
@@ -59,16 +59,16 @@ class RouteTarget:
         return self.url if hint is None else f"{self.url[: self.hint_at]}{hint}/{self.url[self.hint_at :]}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Shipment:
     """A batch on its way to the verdicts; positions in it name its events."""
 
     events: Sequence[Event]
     runs: tuple[tuple[PartitionOffsets, int, int], ...]  # of all its events, counted once
     blame: dict[int, Rejection] = field(default_factory=dict)  # by position: the latest refusal that held it
-    reported: dict[int, Rejection] = field(default_factory=dict)  # by position: accepted, then failed upstream
+    reported: set[int] = field(default_factory=set)  # accepted, then failed upstream: dead letters, never given up
     abandoned: set[int] = field(default_factory=set)
-    accepted: int = 0  # events
+    accepted: int = 0  # events of which the brake was not told yet
     has_place: bool = False  # among those under way; kept through a search, so that it ends before others begin
     has_turn: bool = False  # as a suspect: kept while it rests without a place
     is_searched: bool = False  # has a place among those too
@@ -92,13 +92,26 @@ class Shipment:
         """Whether an assignment of one of its events is over, or about to be."""
         return any(owner.is_leaving for owner, _, _ in self.runs)
 
-    def open_on_leaving(self) -> Iterator[int]:
+    def note_stranger(self, acceptances: int) -> bool:
+        """Note that a stranger refuses these events, after so many acceptances of the route.
+
+        Returns whether it did so before, and others were accepted since.
+        """
+        before, self.strange_at = self.strange_at, acceptances
+        return before is not None and acceptances > before
+
+    def open_on_leaving(self) -> set[int]:
         """The events without a verdict whose assignment is about to end."""
-        for position, event in enumerate(self.events):
-            owner = event.owner
-            is_open = not owner.is_settled(event.offset) and position not in self.reported
-            if is_open and owner.is_leaving and not owner.is_closed:
-                yield position
+        if not self.is_touched:
+            return set()
+        return {
+            position
+            for position, event in enumerate(self.events)
+            if event.owner.is_leaving
+            and not event.owner.is_closed
+            and not event.owner.is_settled(event.offset)
+            and position not in self.reported
+        }
 
     def abandon(self, positions: Iterable[int]) -> list[Event]:
         """Give up events whose assignment ends; returns those that were not given up before."""

@@ -166,10 +166,7 @@ class Sender:
                 return verdict
 
     async def _rest(self, request: Request, seconds: float) -> None:
-        """Wait before another try, unless nothing is left to try.
-
-        What fails while others get through leaves its place: the evidence against it comes from those others.
-        """
+        """Wait before another try; what fails while others get through leaves its place to them, its evidence."""
         if request.shipment.is_suspect or request.doubts_among_acceptances > 1:
             self.leave_place(request.shipment, keeps_turn=True)
         self._outcomes.abandon(request.drop_ending(only_closed=False))
@@ -177,7 +174,7 @@ class Sender:
             await self._gate.sleep(seconds)
 
     async def _attempt(self, request: Request) -> Verdict | None:
-        """Send once and judge the answer; None if the wait for its request units was cut."""
+        """Send once and judge the answer; None if it has to be looked at again, because units have to be waited for."""
         target = self._target
         try:
             headers = await self._with.credentials.headers()
@@ -187,7 +184,7 @@ class Sender:
         body = target.envelope.body([event.fragment for event in events])
         request.size_bytes = len(body)
         units = request_units(len(body), target.upstreams)
-        if not self._gate.take_units_at_once(units) and not await self._gate.take_units(units):
+        if not self._gate.take_units_at_once(units) and not await self._wait_for_units(request, units):
             return None
         started_at = self._with.monotonic_s()
         request.note_start(headers, now=started_at, unix_ms=int(self._with.unix_s() * 1000))
@@ -207,6 +204,15 @@ class Sender:
         seconds = self._with.monotonic_s() - started_at
         self._with.telemetry.request_answered(target.route, verdict, request, size=len(body), seconds=seconds)
         return verdict
+
+    async def _wait_for_units(self, request: Request, units: int) -> bool:
+        """Wait for request units; False if the wait was cut, or events were given up that would have to wait.
+
+        Where the allowance is small hundreds stand here: they would go on leaving until a stop's time is up.
+        """
+        count = len(request.positions)
+        self._outcomes.abandon(request.drop_ending(only_closed=False))
+        return len(request.positions) == count and await self._gate.take_units(units)
 
     def _is_final(self, request: Request, verdict: Verdict) -> bool:
         """Whether the tries end here; if not by the verdict itself, because it is the events that seem to fail."""
@@ -231,9 +237,7 @@ class Sender:
         verdict: Verdict = state.outcome.result()
         self._gate.hand_on_probe(request.shipment)
         match verdict.action:
-            case Action.RETRY | Action.RETRY_FEW:
-                self._failed(request, verdict, state.upcoming_sleep)
-            case Action.FOREIGN:
+            case Action.RETRY | Action.RETRY_FEW | Action.FOREIGN:
                 self._failed(request, verdict, state.upcoming_sleep)
                 if request.foreign_answers >= self._target.foreign_answer_tries and not self._stands_alone(request):
                     self._hold(request, verdict)
@@ -252,13 +256,8 @@ class Sender:
                 assert_never(verdict.action)
 
     def _stands_alone(self, request: Request) -> bool:
-        """Whether a stranger refuses these events again, and others were accepted since it did so before.
-
-        Then it may be a firewall that dislikes one of them, and the route need not wait for it.
-        """
-        shipment, acceptances = request.shipment, self._health.acceptances
-        before, shipment.strange_at = shipment.strange_at, acceptances
-        return before is not None and acceptances > before and self._gate.hold is None
+        """Whether it may be a firewall that dislikes one of its events: then the route need not wait for it."""
+        return request.shipment.note_stranger(self._health.acceptances) and self._gate.hold is None
 
     def _hold(self, request: Request, verdict: Verdict) -> None:
         self._outcomes.hold(request.shipment, verdict.cause, meaning=verdict.meaning, remedy=verdict.remedy)

@@ -28,6 +28,7 @@ class FirstSight:
         self._topics = tuple(topics)
         self._counts: dict[str, int] | None = None
         self._ids: dict[str, str] = {}
+        self._latest: dict[tuple[str, int, str], int] = {}
 
     def look(self, consumer: Consumer) -> None:
         """Note how many partitions there are, the first time that the brokers tell; only where it matters.
@@ -47,3 +48,15 @@ class FirstSight:
             return False
         was_recreated = bool(identity) and self._ids.get(topic, identity) != identity
         return was_recreated or partition >= self._counts.get(topic, 0)
+
+    def latest(self, topic: str, partition: int, identity: str, end: int) -> int:
+        """Where a partition without a commit begins whose records end at `end` now: where it began the first time.
+
+        A later end would skip what was read since then, under an assignment that ended before its first commit.
+        """
+        return self._latest.setdefault((topic, partition, identity), end)
+
+    def forget_latest(self, topic: str, partition: int) -> None:
+        """Note that the group has a commit; whoever deletes it wants to begin at what is the latest then."""
+        for key in [key for key in self._latest if key[:2] == (topic, partition)]:
+            del self._latest[key]

@@ -59,6 +59,7 @@ def _start(consumer: Consumer, found: TopicPartition, identity: str, first_sight
         raise KafkaException(found.error)
     topic, partition = found.topic, found.partition
     if found.offset >= 0:
+        first_sight.forget_latest(topic, partition)
         note = restore(found.metadata or "", identity=identity, committed=found.offset)
         if note.is_foreign:
             return Start(topic, partition, None, None, identity=identity, is_recreated=True)
@@ -67,4 +68,5 @@ def _start(consumer: Consumer, found: TopicPartition, identity: str, first_sight
     if not first_sight.starts_at_latest or first_sight.is_new(topic, partition, identity):
         return Start(topic, partition, None, None, identity=identity)
     earliest, end = consumer.get_watermark_offsets(found, timeout=QUERY_TIMEOUT_S)
-    return Start(topic, partition, end, None, identity=identity, skipped=end - earliest)
+    start = first_sight.latest(topic, partition, identity, end)
+    return Start(topic, partition, start, None, identity=identity, skipped=max(0, start - earliest))

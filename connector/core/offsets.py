@@ -76,8 +76,8 @@ class PartitionOffsets:
         self.origin = start
         """The first offset of this assignment."""
         self.committed = committed
-        self.noted: tuple[Range, ...] = ()
-        """The settled ranges that the broker has with the commit."""
+        self.noted: tuple[Range, ...] | None = ()
+        """The settled ranges that the broker has with the commit; None where that has no note."""
         self.identity = identity
         self.takes_notes = True
         """False where the broker refused one as too long."""

@@ -18,6 +18,7 @@ def build_config(plan: Plan) -> Config:
     edge = {
         "base_url": "https://edge.example",
         "max_in_flight": settings["max_in_flight"],
+        "request_units_per_second": dict.fromkeys(("collect", "interact"), settings["units_per_s"]),
         "probe_interval_ms": 1000,
         "lone_failure_ms": 3000,
         "retry": {"initial_ms": 100, "max_ms": 2000, "retry_after_max_ms": 10_000},

@@ -96,6 +96,7 @@ def draw_plan(rng: random.Random) -> Plan:
     _draw_topics(plan, rng)
     _draw_members(plan, rng)
     plan.acts.sort(key=lambda act: act.at)
+    plan.settings["units_per_s"] = rng.choice((20, 100, 6000, 6000, 6000))
     return plan
 
 

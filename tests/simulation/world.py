@@ -206,7 +206,8 @@ class World:
         for flight in self.edge.flights:
             if flight.sender != member.source.id:
                 continue  # another process, or this one before it lost what it had
-            left = [entry for entry in flight.entries if flight.sent_at >= begun_at.get(entry.place, self.now + 1)]
+            # Not at the same moment: what left just before a topic's new beginning belongs to the old topic.
+            left = [entry for entry in flight.entries if flight.sent_at > begun_at.get(entry.place, self.now)]
             if left and not is_time_up:
                 self.oracle.fail(f"{member.name} lets go of {left[0].name} under way after {waited_s:.3f} s")
             self.oracle.excuse(left)

@@ -247,6 +247,7 @@ class Scene:
         lone_failure_s: float = 0.0,
         response_types: Sequence[str] | None = None,
         most_together: int | None = None,
+        units_per_s: float = 1e9,
     ) -> None:
         """With `response_types`, all where it is empty, answers are handed on; `most_together` bounds all routes."""
         self._clock = asyncio.get_running_loop().time
@@ -256,7 +257,7 @@ class Scene:
         self.responses = FakeResponses()
         self._response_types = response_types
         self.telemetry = Telemetry(routes, clock=self._clock)
-        self._pace = Pace(Rate(1e9), clock=self._clock)
+        self._pace = Pace(Rate(units_per_s), clock=self._clock)
         self._budget = None if most_together is None else Budget(most_together)
         self._kind = kind
         self._brake_limits = brake

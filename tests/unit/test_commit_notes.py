@@ -44,3 +44,19 @@ def test_a_commit_without_a_note_goes_again_once_the_topics_id_is_heard() -> Non
         commits.start([owner])
         commits.ended(owner, 2, None)
     assert source.commits[1:] == [(2, encode(TOPIC_ID, 2, [(5, 9)]))]
+
+
+def test_a_note_goes_also_where_nothing_is_settled_above() -> None:
+    """It says which topic the commit is for: made anew while nobody reads it, the topic would begin in its middle."""
+    source: Any = FakeSource()
+    commits = Commits(source, Telemetry(["web"]), interval_s=1.0)
+    owner = PartitionOffsets("xdm.web", 0, generation=1, start=0)
+    owner.open(0, 10)
+    owner.settle(0, 10)
+    commits.start([owner])
+    commits.ended(owner, 10, None)
+    owner.identify(TOPIC_ID, ())
+    for _ in range(2):
+        commits.start([owner])
+        commits.ended(owner, 10, None)
+    assert source.commits == [(10, ""), (10, encode(TOPIC_ID, 10, []))]

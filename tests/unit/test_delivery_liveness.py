@@ -6,9 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 import structlog
 
+from connector.core.verdict import Answer
 from connector.route import Route, RouteSettings
 from tests.builders import open_events, owner_at
 from tests.unit.delivery_scene import Scene, Sent, accepted, problem, status
@@ -16,8 +18,6 @@ from tests.virtual_time import run_virtually, virtually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from connector.core.verdict import Answer
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,58 @@ def test_nobody_leaves_late_for_a_mate_that_waits(answer: Answer) -> None:
         assert scene.telemetry.routes["web"].abandoned == 2
 
     run_virtually(main())
+
+
+@virtually
+async def test_nobody_leaves_late_for_a_mate_under_way() -> None:
+    """A mate's request takes as long as the revoke may: what comes after it in the search is not sent any more."""
+    scene = Scene(lambda sent: problem("0104-422") if len(sent.offsets) > 2 else accepted())
+    leaves, stays = owner_at(0, partition=0), owner_at(100, partition=1)
+    delivery = scene.start([*open_events(stays, [100, 101]), *open_events(leaves, [0, 1])])
+    await scene.edge.until_sent(1)
+    scene.edge.latency_s = 20.0
+    await scene.edge.until_sent(2)
+    leaves.is_leaving = True
+    scene.routes["web"].delivery.give_up_leaving()
+    assert (leaves.is_drained, stays.is_drained) == (True, False)
+    await delivery
+    assert sorted(scene.edge.accepted) == [100, 101]
+    assert scene.telemetry.routes["web"].abandoned == 2
+
+
+@virtually
+async def test_what_a_207_reports_does_not_wait_for_its_mates() -> None:
+    """It was accepted: if it stayed open until the search ends, its next owner would send it again."""
+
+    def script(sent: Sent) -> Answer:
+        if len(sent.offsets) > 2:
+            return problem("0104-422")
+        if 0 in sent.offsets:
+            error = {"type": "https://ns.adobe.com/aep/errors/EXEG-0201-503", "report": {"eventIndex": 0}}
+            return Answer(status=207, body=orjson.dumps({"requestId": "r", "errors": [error]}))
+        return status(503) if sent.at < 1000 else accepted()
+
+    scene = Scene(script, dead_letters_reported=True)
+    leaves, stays = owner_at(0, partition=0), owner_at(100, partition=1)
+    delivery = scene.start([*open_events(leaves, [0, 1]), *open_events(stays, [100, 101])])
+    await asyncio.sleep(100)
+    assert (leaves.watermark, list(scene.dead_letters.written)) == (2, [0])
+    await delivery
+    assert stays.watermark == 102
+
+
+@virtually
+async def test_a_stop_does_not_wait_for_request_units() -> None:
+    """With a small allowance what has a place and no units is given up, and not sent at the allowance's pace."""
+    scene, owner = Scene(lambda _: accepted(), most=100, units_per_s=2.0), owner_at()
+    work = asyncio.gather(*(scene.start([event]) for event in open_events(owner, range(100))))
+    await asyncio.sleep(10)
+    sent = len(scene.edge.sent)
+    owner.is_leaving = True
+    scene.gate.cut()
+    await work
+    assert len(scene.edge.sent) == sent < 50
+    assert (owner.is_drained, owner.watermark) == (True, sent)
 
 
 @virtually

@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+import pytest
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from connector.adapters.kafka_first_sight import FirstSight
+from connector.adapters.kafka_starts import find_starts
 
 
 def brokers(**counts: int) -> Any:  # noqa: ANN401 - as much of a consumer as is asked
@@ -47,6 +49,30 @@ def test_nothing_is_new_where_the_brokers_did_not_tell() -> None:
     assert not sight.is_new("web", 7, "")
     sight.look(brokers(web=2))
     assert sight.is_new("web", 7, "")
+
+
+def fails(error: KafkaError) -> None:
+    pytest.fail(str(error))
+
+
+def test_without_a_commit_a_partition_begins_where_it_began_before() -> None:
+    """Or what was read under an assignment that was lost before its first commit would be skipped."""
+    sight = FirstSight(["^.*"], starts_at_latest=True)
+    sight.look(brokers(web=2))
+    ends = {0: 100, 1: 7}
+    consumer: Any = SimpleNamespace(get_watermark_offsets=lambda found, **_: (0, ends[found.partition]))
+
+    def starts(*committed: int) -> list[tuple[int | None, int]]:
+        partitions = [TopicPartition("web", at, offset) for at, offset in enumerate(committed)]
+        consumer.committed = lambda *_, **__: partitions
+        found = find_starts(consumer, partitions, {"web": "one"}, sight, report=fails)
+        return [(start.offset, start.skipped) for start in found]
+
+    assert starts(OFFSET_INVALID, OFFSET_INVALID) == [(100, 100), (7, 7)]
+    ends.update({0: 150, 1: 9})
+    assert starts(OFFSET_INVALID, OFFSET_INVALID) == [(100, 100), (7, 7)]
+    assert starts(120, OFFSET_INVALID) == [(120, 0), (7, 7)]
+    assert starts(OFFSET_INVALID, 8) == [(150, 150), (8, 0)]  # somebody deleted a commit
 
 
 def test_nobody_is_asked_where_nothing_is_skipped() -> None:
