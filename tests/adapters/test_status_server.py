@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from connector.assembly import Assembly
     from connector.core.offsets import PartitionOffsets
+    from connector.ports import Commit
     from connector.route import Route
 
 RELEASE = {"X-XDM-Connector": "release"}
@@ -49,6 +50,8 @@ class QuietSource:
     def __init__(self, *_: object, **__: object) -> None: ...
 
     def pause(self, owners: Iterable[PartitionOffsets]) -> None: ...
+
+    def commit(self, commits: Iterable[Commit]) -> None: ...
 
 
 @pytest.fixture
