@@ -30,7 +30,7 @@ class Assignments:
     def __init__(self) -> None:
         self._owners: dict[Key, PartitionOffsets] = {}
         self._positions: dict[Key, int] = {}  # the next offset to hand over: where to seek after a mishap
-        self._committing: dict[tuple[Key, int], PartitionOffsets] = {}  # by offset: for whom a commit is under way
+        self._committing: dict[tuple[Key, int, str], PartitionOffsets] = {}  # by offset and note: for whom it is sent
         self._just_taken: set[Key] = set()
         self._paused: set[Key] = set()
 
@@ -145,15 +145,24 @@ class Assignments:
             kept.append(part)
         return kept, [TopicPartition(*key, offset) for key, offset in again.items()]
 
-    def begin_commit(self, commits: Iterable[Commit]) -> list[TopicPartition]:
+    def targets_of(self, commits: Iterable[Commit]) -> list[TopicPartition]:
         """What may be committed: the broker would take a commit for a partition that is not ours any more."""
         owned = [commit for commit in commits if self.is_current(commit.owner)]
-        self._committing.update({(_place(commit.owner), commit.offset): commit.owner for commit in owned})
         return [TopicPartition(*_place(commit.owner), commit.offset, commit.note) for commit in owned]
 
+    def begin_commit(self, commits: Iterable[Commit]) -> list[TopicPartition]:
+        """The same, of commits whose ends are heard later, when their partitions may belong to others."""
+        targets = self.targets_of(commits)
+        self._committing.update({_commit_key(target): self._owners[_key(target)] for target in targets})
+        return targets
+
     def end_commit(self, partition: TopicPartition) -> PartitionOffsets | None:
-        """For whom the commit was that ended; None if that was told already."""
-        return self._committing.pop((_key(partition), partition.offset), None)
+        """For whom the commit was that ended, under whatever assignment; None if that was told already.
+
+        The client tells what it sent, note included. Of two commits that say the same the later one may be told how
+        the earlier one ended, which is no less true of it.
+        """
+        return self._committing.pop(_commit_key(partition), None)
 
 
 def _place(owner: PartitionOffsets) -> Key:
@@ -162,3 +171,7 @@ def _place(owner: PartitionOffsets) -> Key:
 
 def _key(partition: TopicPartition) -> Key:
     return partition.topic, partition.partition
+
+
+def _commit_key(target: TopicPartition) -> tuple[Key, int, str]:
+    return _key(target), target.offset, target.metadata or ""

@@ -236,8 +236,11 @@ class KafkaSource:
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         owners = self._assignments.owners_of(partitions)
         if owners:
-            targets = self._assignments.begin_commit(self._ask(self._listener.revoked(owners)))
-            self._on_commit(*commit_and_wait(self._consumer, targets))
+            targets = self._assignments.targets_of(self._ask(self._listener.revoked(owners)))
+            error, ended = commit_and_wait(self._consumer, targets)
+            for partition in ended:  # maybe without its note
+                owner = self._assignments.owner(partition.topic, partition.partition)
+                self._tell_commit(owner, partition, error)
         self._assignments.forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -257,9 +260,11 @@ class KafkaSource:
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
-            owner = self._assignments.end_commit(partition)
-            if owner is not None:
-                self._tell(self._listener.commit_ended, owner, partition.offset, error or partition.error)
+            self._tell_commit(self._assignments.end_commit(partition), partition, error)
+
+    def _tell_commit(self, owner: PartitionOffsets | None, ended: TopicPartition, error: KafkaError | None) -> None:
+        if owner is not None:
+            self._tell(self._listener.commit_ended, owner, ended.offset, error or ended.error)
 
     def _on_error(self, error: KafkaError) -> None:
         self._tell(self._listener.source_fault, self._admission.judge(error))

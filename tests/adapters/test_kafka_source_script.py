@@ -52,7 +52,8 @@ class ScriptedConsumer:
         if asynchronous and offsets[0].offset == _REFUSED_AT_ONCE:
             raise KafkaException(_REFUSAL)
         if asynchronous:
-            self.on_commit(None, [SimpleNamespace(topic=TOPIC, partition=0, offset=offsets[0].offset, error=_REFUSAL)])
+            said = {"offset": offsets[0].offset, "metadata": offsets[0].metadata, "error": _REFUSAL}
+            self.on_commit(None, [SimpleNamespace(topic=TOPIC, partition=0, **said)])
         return offsets
 
     def __getattr__(self, name: str) -> Callable[..., None]:

@@ -159,12 +159,11 @@ class Process:
 
     def commit(self, commits: Sequence[Commit]) -> None:
         """Send a commit; it is answered later."""
-        sent = self._send(commits)
+        sent = self._send(self._assignments.begin_commit(commits))
         if sent:
             self.under_way.append(sent)
 
-    def _send(self, commits: Sequence[Commit]) -> list[tuple[Term, TopicPartition, Committed]]:
-        targets = self._assignments.begin_commit(commits)
+    def _send(self, targets: Sequence[TopicPartition]) -> list[tuple[Term, TopicPartition, Committed]]:
         sent = []
         for target in targets:
             term = self.terms[target.partition]
@@ -259,10 +258,12 @@ class Process:
         for term in terms:
             self._remember(term)
         commits = _run(self._membership.revoked([term.owner for term in terms]))
-        sent = self._send(commits)
-        error, targets = commit_and_wait(self._client(sent, answer), [target for _, target, _ in sent])
-        for target in targets:
-            self._hear(self.terms[target.partition], target, error or target.error)
+        targets = self._assignments.targets_of(commits)
+        error, ended = commit_and_wait(self._client(self._send(targets), answer), targets)
+        for target in ended:
+            owner = self._assignments.owner(target.topic, target.partition)
+            assert owner is self.terms[target.partition].owner
+            self._membership.commit_ended(owner, target.offset, error or target.error)
         self._let_go(terms)
 
     def _client(self, sent: Sequence[tuple[Term, TopicPartition, Committed]], answer: Answer) -> Any:  # noqa: ANN401 - the one method that is used

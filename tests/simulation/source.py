@@ -51,8 +51,7 @@ class SimulatedSource:
         self._wire = Wire(world)
         self._listener: AssignmentListener
         self.id: str | None = None
-        self.is_revoking = False
-        """Whether a revoke waits for what is under way."""
+        self.is_revoking = False  # whether a revoke waits for what is under way
 
     # ---- What the pipeline calls ----
 
@@ -258,9 +257,9 @@ class SimulatedSource:
             world.check_release(self._member, begun_at, waited_s=world.now - started)
             await self._member.awake()
             await self._wire.until_free()
-            last = self._assignments.begin_commit(commits)
+            last = self._assignments.targets_of(commits)
             errors = await self._wire.commit_and_wait(lambda: str(self.id), _offsets(last), self._member.awake)
-            self._on_commit(errors, last)
+            self._on_commit(errors, last, lambda target: self._assignments.owner(*place_of(target)))
             for owner in owners:
                 world.group.note_last_commit(str(self.id), owner, is_committed=not errors)
         self._forget(targets)
@@ -287,11 +286,13 @@ class SimulatedSource:
         """Callbacks run inside a poll, and the loop hears what they say."""
         answers, self._answers = self._answers, []
         for errors, targets in answers:
-            self._on_commit(errors, targets)
+            self._on_commit(errors, targets, self._assignments.end_commit)
 
-    def _on_commit(self, errors: Errors, targets: list[TopicPartition]) -> None:
-        for target in targets:
-            owner = self._assignments.end_commit(target)
+    def _on_commit(
+        self, errors: Errors, ended: list[TopicPartition], owner_of: Callable[[TopicPartition], PartitionOffsets | None]
+    ) -> None:
+        for target in ended:
+            owner = owner_of(target)
             if owner is not None:
                 self._listener.commit_ended(owner, target.offset, errors.get(place_of(target)))
 

@@ -103,9 +103,30 @@ def test_a_commit_is_told_to_the_assignment_that_asked_for_it() -> None:
     assignments.begin_commit([Commit(new, 8, "")])
     assignments.begin_commit([Commit(new, 9, "")])
     assert assignments.end_commit(TopicPartition(TOPIC, 0, 9)) is new
-    assert assignments.end_commit(TopicPartition(TOPIC, 0, 5)) is old
+    assert assignments.end_commit(TopicPartition(TOPIC, 0, 5, "a note")) is old
     assert assignments.end_commit(TopicPartition(TOPIC, 0, 8)) is new
     assert assignments.end_commit(TopicPartition(TOPIC, 0, 8)) is None
+
+
+def test_a_late_answer_to_the_same_offset_is_not_taken_for_the_commit_of_now() -> None:
+    """What the earlier assignment wrote with it was another note: the broker may still refuse ours."""
+    old, new = owner_at(0), owner_at(5)
+    assignments = taken(old)
+    assignments.begin_commit([Commit(old, 5, "a note")])
+    assignments.take(new, new.watermark)
+    assignments.begin_commit([Commit(new, 5, "another note")])
+    assert assignments.end_commit(TopicPartition(TOPIC, 0, 5, "a note")) is old
+    assert assignments.end_commit(TopicPartition(TOPIC, 0, 5, "another note")) is new
+
+
+def test_a_last_commit_is_for_partitions_that_are_ours() -> None:
+    """Its end is heard at once, while they are, so that nothing is remembered of it."""
+    gone, kept = owner_at(0), owner_at(3, partition=1)
+    assignments = taken(gone, kept)
+    assignments.forget([TopicPartition(TOPIC, 0)])
+    targets = assignments.targets_of([Commit(gone, 2, ""), Commit(kept, 4, "a note")])
+    assert [(target.partition, target.offset, target.metadata) for target in targets] == [(1, 4, "a note")]
+    assert assignments.end_commit(targets[0]) is None
 
 
 def test_a_partition_taken_and_lost_in_one_poll_leaves_no_trace() -> None:

@@ -1,0 +1,1 @@
+"""Shows that tests fail when a rule is broken: `make mutants`."""
