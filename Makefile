@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-# More arguments for demo, test and bench: make test ARGS="-k offsets"
+# More arguments for demo, test, mutants and bench: make test ARGS="-k offsets"
 ARGS ?=
 
 # How long make outage lasts, and the seed of its faults (drawn anew unless given).
@@ -27,7 +27,7 @@ FROM ?= 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test faults outage soak simulate check lint format bench docs lock up down clean
+.PHONY: help install demo test faults outage soak simulate mutants check lint format bench docs lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ soak: install ## random troubles from a printed seed, for MINUTES=..., and the l
 
 simulate: install ## seeded runs of the whole pipeline under a virtual clock; see SEED, or SEEDS and FROM
 	$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),$(FROM) --count $(SEEDS))
+
+mutants: install ## break one rule after another, and see that a test fails for each; see ARGS=--help
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 check: lint test ## all that CI runs: lint, types, tests (they also keep the generated docs current)
 

@@ -18,13 +18,21 @@ TOPIC_ID = "0123456789abcdefABCDEF"
 
 
 class FakeSource:
-    """Takes commits; a test tells how they ended."""
+    """Takes commits; a test tells when they end."""
 
     def __init__(self) -> None:
         self.commits: list[tuple[int, str]] = []
+        self.under_way: list[Commit] = []
 
     def commit(self, commits: Sequence[Commit]) -> None:
         self.commits += [(offset, note) for _, offset, note in commits]
+        self.under_way += commits
+
+    def confirm(self, commits: Commits) -> None:
+        """The broker has them."""
+        for owner, offset, _ in self.under_way:
+            commits.ended(owner, offset, None)
+        self.under_way.clear()
 
 
 def test_a_commit_without_a_note_goes_again_once_the_topics_id_is_heard() -> None:
@@ -37,12 +45,12 @@ def test_a_commit_without_a_note_goes_again_once_the_topics_id_is_heard() -> Non
     owner.settle(5, 9)
     for _ in range(2):
         commits.start([owner])
-        commits.ended(owner, 2, None)
+        source.confirm(commits)
     assert source.commits == [(2, "")]
     owner.identify(TOPIC_ID, ())
     for _ in range(2):
         commits.start([owner])
-        commits.ended(owner, 2, None)
+        source.confirm(commits)
     assert source.commits[1:] == [(2, encode(TOPIC_ID, 2, [(5, 9)]))]
 
 
@@ -54,9 +62,9 @@ def test_a_note_goes_also_where_nothing_is_settled_above() -> None:
     owner.open(0, 10)
     owner.settle(0, 10)
     commits.start([owner])
-    commits.ended(owner, 10, None)
+    source.confirm(commits)
     owner.identify(TOPIC_ID, ())
     for _ in range(2):
         commits.start([owner])
-        commits.ended(owner, 10, None)
+        source.confirm(commits)
     assert source.commits == [(10, ""), (10, encode(TOPIC_ID, 10, []))]

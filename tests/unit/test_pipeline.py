@@ -259,7 +259,8 @@ async def test_a_defect_ends_the_run() -> None:
     """What no waiting mends is not waited for, and nothing is committed past it."""
     running = Running(lambda sent: problem("0109-408") if 0 in sent.offsets else accepted())
     with pytest.raises(Defect):
-        await running.run
+        async with asyncio.timeout(_GRACE_S):
+            await running.run
     assert running.source.owner.watermark == 0
 
 
