@@ -66,6 +66,13 @@ MUTANTS: Final = (
         "tests/unit/test_kafka_assignments.py",
     ),
     Mutant(
+        "take the end of an earlier assignment's commit for that of the one of now",
+        _ASSIGNMENTS,
+        'return _key(target), target.offset, target.metadata or ""',
+        'return _key(target), target.offset, ""',
+        "tests/unit/test_kafka_assignments.py",
+    ),
+    Mutant(
         "drop the seek back after an exception out of consume",
         _SOURCE,
         "self._read_from.seek(self._assignments.positions())",
